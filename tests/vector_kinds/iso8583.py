@@ -1,0 +1,1 @@
+"""Vector kinds of iso8583."""
