@@ -47,9 +47,23 @@ class DecodeError(ShanfuError):
     """
 
     def __init__(
-        self, what: str, *, fault: Fault = Fault.FORMAT, path: str = "", offset: int = 0, spec: str = "", context: str = ""
+        self,
+        what: str,
+        *,
+        fault: Fault = Fault.FORMAT,
+        path: str = "",
+        offset: int = 0,
+        spec: str = "",
+        context: str = "",
     ) -> None:
-        self.what, self.fault, self.path, self.offset, self.spec, self.context = what, fault, path, offset, spec, context
+        self.what, self.fault, self.path, self.offset, self.spec, self.context = (
+            what,
+            fault,
+            path,
+            offset,
+            spec,
+            context,
+        )
         super().__init__(what)
 
     def __str__(self) -> str:

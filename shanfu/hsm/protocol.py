@@ -1,0 +1,221 @@
+"""The narrow door to every secret: batched payment operations on key blocks.
+
+Hosts hold key *handles*, never keys. A handle is a `KeyBlock`: a TR-31 (X9.143) version D block under the local master key,
+text that a host may keep in its database; only the HSM that owns the LMK can open it. Usage, algorithm and mode stand in
+the authenticated header of the block and are checked before every operation; a wrong one is a KeyUseError. There is no
+general "encrypt block" on master, PIN or MAC keys.
+
+Batches answer in the order asked. A false MAC, PIN or cryptogram is a *value* in the answer (the host decides what it
+means); only misuse and breakage raise. `SoftHSM` is our implementation; a PKCS#11 token or a payment HSM stands behind the
+same Protocol.
+
+Sources: X9.143 / TR-31 (blocks), PCI PIN 18-3 (key blocks), ISO 9564-1 (PIN), JR/T 0025 (cryptograms).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NewType, Protocol
+
+__all__ = [
+    "HSM", "ARQCCheck", "Algorithm", "KeyBlock", "KeyUsage", "MACAlgorithm", "MACJob", "PINBlockFormat", "PINCheck",
+    "PINTranslation", "PINVerdict", "Proof", "WorkingKey",
+]  # fmt: skip
+
+KeyBlock = NewType("KeyBlock", str)
+
+
+class Algorithm(Enum):
+    """The cipher a key is for; the value is its TR-31 algorithm character."""
+
+    AES = "A"
+    TDES = "T"
+    SM4 = "4"  # not registered: a proprietary character, for storage under our own LMK only (open point C5)
+    HMAC = "H"
+
+
+class KeyUsage(Enum):
+    """What a key may do; the value is the TR-31 usage and mode of use."""
+
+    IMK_AC = ("E0", "X")  # issuer master key: application cryptograms
+    IMK_ENC = ("E1", "X")  # issuer master key: secure messaging, confidentiality
+    IMK_MAC = ("E2", "X")  # issuer master key: secure messaging, integrity
+    KEK = ("K0", "B")  # wraps working keys: TMK, MMK
+    KBPK = ("K1", "B")  # wraps key blocks in transport
+    MAK = ("M3", "C")  # message authentication, both ways
+    PIK = ("P0", "B")  # PIN encryption: PIK, ZPK
+    PVK = ("V2", "V")  # PIN verification value
+    CVK = ("C0", "C")  # card verification value
+    SEAL = ("10", "B")  # proprietary: seals fields of our own books
+    LOOKUP = ("11", "C")  # proprietary: keyed hash for look-ups
+
+
+class MACAlgorithm(Enum):
+    """How a message is authenticated; each gives the 8 bytes that stand in DE64 or DE128 (ASCII hex)."""
+
+    UNIONPAY_ECB = "unionpay-ecb"  # DES, 3DES or SM4, by the key
+    X9_9 = "x9.9"
+    X9_19 = "x9.19"
+    SM4_CBC = "sm4-cbc"  # interbank, when DE60.11 announces SM4 (open point I3)
+
+
+class PINBlockFormat(Enum):
+    """The clear layout of a PIN block (ISO 9564-1 and the UnionPay forms)."""
+
+    ISO_0 = "iso-0"
+    X98_NO_PAN = "x9.8-no-pan"
+    ISO_1 = "iso-1"
+    ISO_3 = "iso-3"
+    SM4_X98 = "sm4-x9.8"
+
+
+class PINVerdict(Enum):
+    """What became of a PIN check; every fault of decoding gives the one answer UNREADABLE."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MACJob:
+    """Authenticate `data` (the MAB) under `key`."""
+
+    key: KeyBlock
+    algorithm: MACAlgorithm
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PINTranslation:
+    """Move an encrypted PIN block from one key (and format) to another; `pan` is the 12 to 19 digits of the card."""
+
+    block: bytes = field(repr=False)
+    from_key: KeyBlock
+    to_key: KeyBlock
+    from_format: PINBlockFormat = PINBlockFormat.ISO_0
+    to_format: PINBlockFormat = PINBlockFormat.ISO_0
+    pan: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PINCheck:
+    """Compare the PIN in an encrypted block with a PIN verification value."""
+
+    block: bytes = field(repr=False)
+    key: KeyBlock
+    format: PINBlockFormat = PINBlockFormat.ISO_0
+    pan: str = field(repr=False)
+    pvk: KeyBlock
+    pvki: str = "1"
+    pvv: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ARQCCheck:
+    """Verify an application cryptogram: `data` is the MAC input of its CVN, `algorithm` says 3DES or SM4 (9F10 byte 8)."""
+
+    imk: KeyBlock
+    algorithm: Algorithm
+    pan: str = field(repr=False)
+    psn: str
+    atc: int
+    data: bytes = field(repr=False)
+    arqc: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A one-time proof that this HSM has just verified one ARQC; buys exactly one ARPC."""
+
+    ticket: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingKey:
+    """A working key in transport: ECB under a KEK, and the check value (first bytes of E_key(zero block))."""
+
+    cryptogram: bytes = field(repr=False)
+    check: bytes
+
+
+class HSM(Protocol):
+    """Everything that needs a secret. Lists answer lists, in order."""
+
+    def verify_macs(self, jobs: Sequence[tuple[MACJob, bytes]]) -> list[bool]:
+        """Say for each job whether its 8-byte MAC (as it stands in DE64 / DE128) is right."""
+        ...
+
+    def make_macs(self, jobs: Sequence[MACJob]) -> list[bytes]:
+        """Return the 8 bytes of DE64 / DE128 for each job."""
+        ...
+
+    def translate_pins(self, jobs: Sequence[PINTranslation]) -> list[bytes | None]:
+        """Return each block under its new key, or None when the incoming one cannot be read."""
+        ...
+
+    def verify_pins(self, jobs: Sequence[PINCheck]) -> list[PINVerdict]:
+        """Check each PIN; the try counter is the issuer's."""
+        ...
+
+    def make_pvv(self, job: PINCheck) -> str:
+        """Return the 4-digit PVV of the PIN inside the block (`job.pvv` is ignored): how a PIN is set."""
+        ...
+
+    def verify_arqcs(self, jobs: Sequence[ARQCCheck]) -> list[Proof | None]:
+        """Return a proof for each right cryptogram, None for each wrong one."""
+        ...
+
+    def make_arpcs(self, jobs: Sequence[tuple[Proof, bytes]]) -> list[bytes]:
+        """Return the 8-byte ARPC (method 1) for each proof and its 2-byte ARC; a used or foreign proof is a KeyUseError."""
+        ...
+
+    def seal(self, key: KeyBlock, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Encrypt each (plain, context) with AEAD; the context must be given again to open it."""
+        ...
+
+    def unseal(self, key: KeyBlock, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Open each (sealed, context); a changed byte or another context is an IntegrityError."""
+        ...
+
+    def lookup(self, key: KeyBlock, items: Sequence[bytes]) -> list[str]:
+        """Return a keyed hash of each item as 32 hex characters, for indexes on sealed fields."""
+        ...
+
+    def generate(self, usage: KeyUsage, algorithm: Algorithm) -> KeyBlock:
+        """Make a random key (TDES double length, AES-256 for AES and HMAC, SM4 128) and return its block."""
+        ...
+
+    def form(self, usage: KeyUsage, algorithm: Algorithm, components: Sequence[bytes]) -> KeyBlock:
+        """Form a key as the exclusive-or of two or three full-length components, as a key ceremony does."""
+        ...
+
+    def check_value(self, key: KeyBlock, length: int = 3) -> bytes:
+        """Return the first `length` bytes of E_key(zero block), 3 to 8; AES keys give the CMAC form."""
+        ...
+
+    def export_working_key(self, key: KeyBlock, under: KeyBlock, check_length: int = 4) -> WorkingKey:
+        """Encrypt a PIK or MAK under a KEK for DE62 or DE48 NK."""
+        ...
+
+    def import_working_key(
+        self, received: WorkingKey, under: KeyBlock, usage: KeyUsage, algorithm: Algorithm
+    ) -> KeyBlock:
+        """Take a PIK or MAK from the wire; a wrong check value is an IntegrityError. An empty `check` is not compared."""
+        ...
+
+    def export_block(self, key: KeyBlock, under: KeyBlock) -> str:
+        """Return the key as a TR-31 version D block under a shared KBPK (AES)."""
+        ...
+
+    def import_block(self, block: str, under: KeyBlock) -> KeyBlock:
+        """Take a TR-31 version D block made under a shared KBPK; tampering is an IntegrityError."""
+        ...
+
+    def derive_card_key(self, imk: KeyBlock, under: KeyBlock, *, pan: str, psn: str) -> str:
+        """Return the card's UDK of this master key (option A), as a TR-31 block under the personalisation KBPK."""
+        ...
+
+    def random(self, length: int) -> bytes:
+        """Return random bytes."""
+        ...
