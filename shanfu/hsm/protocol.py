@@ -38,6 +38,7 @@ class KeyUsage(Enum):
     """What a key may do; the value is the TR-31 usage and mode of use."""
 
     IMK_AC = ("E0", "X")  # issuer master key: application cryptograms
+    UDK_AC = ("E6", "N")  # one card's own key, for laboratory cards whose master key nobody has
     IMK_ENC = ("E1", "X")  # issuer master key: secure messaging, confidentiality
     IMK_MAC = ("E2", "X")  # issuer master key: secure messaging, integrity
     KEK = ("K0", "B")  # wraps working keys: TMK, MMK
@@ -113,7 +114,10 @@ class PINCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ARQCCheck:
-    """Verify an application cryptogram: `data` is the MAC input of its CVN, `algorithm` says 3DES or SM4 (9F10 byte 8)."""
+    """Verify an application cryptogram: `data` is the MAC input of its CVN, `algorithm` says 3DES or SM4 (9F10 byte 8).
+
+    `imk` is an IMK_AC, from which the card key is derived (option A), or a UDK_AC, which is the card key.
+    """
 
     imk: KeyBlock
     algorithm: Algorithm
