@@ -1,1 +1,21 @@
-"""To be written."""
+"""Books: what a party must not forget, on SQLite or PostgreSQL, and the small durable memories of cards and terminals.
+
+Who this is in the world: the database room of every host. It is asked to open a party's books (`Store.open`), to give one
+transaction at a time (`store.begin`), and to load and save whole batches of rows (`Shelf`, `Book`); it asks the disk or the
+server, and never says "done" before they did. Hosts state their tables with `columns`, their queries with `Statement`, and
+their formats with one revision file per format.
+
+Files in reading order: engine (Store, Transaction), book (Shelf, Book), columns (the common shape of tables), statement
+(Core compiled to driver text), migrate (formats), sqlite and postgres (the two databases), lock (one writer).
+"""
+
+from shanfu.store.book import Book, By, Shelf
+from shanfu.store.columns import Sequencer, book, bucket_of, journal, number, octets, open_index, text
+from shanfu.store.engine import Schema, Store, Transaction
+from shanfu.store.migrate import current_format, differences, draft
+from shanfu.store.statement import Params, Statement
+
+__all__ = [
+    "Book", "By", "Params", "Schema", "Sequencer", "Shelf", "Statement", "Store", "Transaction",
+    "book", "bucket_of", "current_format", "differences", "draft", "journal", "number", "octets", "open_index", "text",
+]  # fmt: skip

@@ -1,0 +1,264 @@
+"""Rows of one table, loaded by key, changed in memory, saved in bulk.
+
+A `Shelf` describes a table once; each turn opens a `Book` on it. Loading takes all keys of a batch in one query with one
+parameter. Loaded rows are plain objects, one per primary key however often they are met; whoever changes a field need not
+say so, `save` compares. What a host forgot to load it cannot mistake for absent: `find` raises.
+
+    JOURNAL = Shelf(journal_table, JournalRow)
+    DUE = Statement(JOURNAL.select().where(...deadline <= bindparam("now")).limit(256), "now")
+
+    book = JOURNAL.open(tx)
+    book.load(("identity",), [m.identity for m in messages])
+    row = book.find(("identity",), message.identity)          # or None: it was asked for and is not there
+    if row is None: book.add(JournalRow(...))
+    else: row.state = "DONE"
+    book.save()
+
+Look-up columns of a row do not change within a turn. A row's fields are the table's columns, in its order.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    update,
+)
+from sqlalchemy import select as core_select
+from sqlalchemy import text as core_text
+
+from shanfu.errors import Conflict
+from shanfu.store.engine import Transaction
+from shanfu.store.statement import Params, Statement, quote
+
+__all__ = ["Book", "By", "Shelf"]
+
+R = TypeVar("R")
+By = tuple[str, ...]
+
+
+class Shelf(Generic[R]):
+    """A table and the class of its rows: a mutable dataclass with positional fields named and ordered as the columns."""
+
+    def __init__(self, table: Table, row: type[R]) -> None:
+        fields = dataclasses.fields(row)  # type: ignore[arg-type]
+        names = [field.name for field in fields]
+        if names != table.columns.keys() or any(field.kw_only or not field.init for field in fields):
+            raise TypeError(
+                f"{row.__name__}: fields must be the columns of {table.name}, in their order: {table.columns.keys()}"
+            )
+        if odd := [c.name for c in table.columns if not isinstance(c.type, Integer | BigInteger | Text | LargeBinary)]:
+            raise TypeError(f"{table.name}: {', '.join(odd)} would need conversion; books hold numbers, text and bytes")
+        self.table, self.row, self.name = table, row, table.name
+        self.key = tuple(table.primary_key.columns.keys())
+        rest = [name for name in names if name not in self.key]
+        self.fields: Callable[[R], Params] = attrgetter(*names)
+        self.raw_key = _picker([names.index(name) for name in self.key])
+        self.to_update: Callable[[Params], Params] = itemgetter(*(names.index(name) for name in (*rest, *self.key)))
+        mine = and_(*(table.columns[name] == bindparam(f"key_{name}") for name in self.key))
+        keys = [f"key_{name}" for name in self.key]
+        self.insert = Statement(insert(table).values({name: bindparam(name) for name in names}), *names)
+        self.update = Statement(update(table).where(mine).values({name: bindparam(name) for name in rest}), *rest, *keys)
+        self.delete = Statement(delete(table).where(mine), *keys)
+        self._looks: dict[By, _Look] = {}
+
+    def open(self, tx: Transaction) -> "Book[R]":
+        """Open the book for one turn."""
+        return Book(self, tx)
+
+    def select(self) -> Select[Any]:
+        """Return the Core statement that reads whole rows, for `where`, `order_by` and `limit`."""
+        return core_select(*self.table.columns)
+
+    def look(self, by: By) -> "_Look":
+        """Return how rows are looked up by these columns; raises TypeError when no index serves them."""
+        ready = self._looks.get(by)
+        if ready is None:
+            ready = self._looks[by] = _Look(self.table, by)
+        return ready
+
+
+class _Look:
+    """One way to look rows up: its statement, and the key of a row and of a tuple."""
+
+    def __init__(self, table: Table, by: By) -> None:
+        if not _indexed(table, by):
+            raise TypeError(f"{table.name}: no index starts with {', '.join(by)}")
+        names = table.columns.keys()
+        self.of_raw = _picker([names.index(name) for name in by])
+        self.of_row: Callable[[Any], Any] = attrgetter(*by)
+        self.single = len(by) == 1
+        self._arrays = len(by)
+        params = [f"keys_{place}" for place in range(len(by))]
+        self._on_sqlite = Statement(_json_load(table, by), "keys")
+        self._on_postgresql = Statement(_array_load(table, by, params), *params)
+
+    def fetch(self, tx: Transaction, keys: list[Any]) -> list[Params]:
+        """Return the rows of all these keys by one query."""
+        if tx.dialect == "sqlite":
+            return tx.rows(self._on_sqlite, (json.dumps(keys),))
+        return tx.rows(
+            self._on_postgresql, (keys,) if self.single else tuple(list(column) for column in zip(*keys, strict=True))
+        )
+
+
+class Book(Generic[R]):
+    """The rows of one table that a turn works on."""
+
+    __slots__ = ("_added", "_asked", "_loaded", "_removed", "_rows", "_shelf", "_tx")
+
+    def __init__(self, shelf: Shelf[R], tx: Transaction) -> None:
+        self._shelf, self._tx = shelf, tx
+        self._rows: dict[Any, R] = {}
+        self._loaded: dict[Any, Params] = {}
+        self._added: dict[Any, R] = {}
+        self._removed: set[Any] = set()
+        self._asked: dict[By, dict[Any, list[R]]] = {}
+
+    def load(self, by: By, keys: Iterable[Any]) -> list[R]:
+        """Fetch all rows with these keys and return them; a key is a value, or a tuple where `by` names several columns.
+
+        Rows met before stay the same objects; keys asked for before are not asked for again.
+        """
+        look, found = self._shelf.look(by), self._asked.setdefault(by, {})
+        wanted = dict.fromkeys(keys)
+        fresh = [key for key in wanted if key not in found]
+        if fresh:
+            for key in fresh:
+                found[key] = []
+            of_raw = look.of_raw
+            for raw in look.fetch(self._tx, fresh):
+                row = self._met(raw)
+                if row is not None:
+                    found[of_raw(raw)].append(row)
+            for row in self._added.values():
+                if (key := look.of_row(row)) in fresh:
+                    found[key].append(row)
+        return [row for key in wanted for row in found[key]]
+
+    def select(self, statement: Statement, params: Params = ()) -> list[R]:
+        """Return the rows of a statement made from `Shelf.select()`, as they were before this turn's changes."""
+        met = self._met
+        return [row for raw in self._tx.rows(statement, params) if (row := met(raw)) is not None]
+
+    def find(self, by: By, key: Any) -> R | None:
+        """Return the row with this key, or None; raises LookupError for a key that was not loaded or has several rows."""
+        rows = self.all(by, key)
+        if len(rows) > 1:
+            raise LookupError(f"{self._shelf.name}: {len(rows)} rows with this {', '.join(by)}, use all()")
+        return rows[0] if rows else None
+
+    def all(self, by: By, key: Any) -> list[R]:
+        """Return the rows with this key, added ones last; raises LookupError for a key that was not loaded."""
+        try:
+            return self._asked[by][key]
+        except KeyError:
+            raise LookupError(f"{self._shelf.name}: this {', '.join(by)} was not loaded") from None
+
+    def add(self, row: R) -> R:
+        """Put a new row among the loaded ones and return it; raises Conflict when its primary key is known already."""
+        key = self._shelf.raw_key(self._shelf.fields(row))
+        if key in self._rows:
+            raise Conflict(f"{self._shelf.name}: a row with this {', '.join(self._shelf.key)} exists already")
+        self._rows[key] = self._added[key] = row
+        for by, found in self._asked.items():
+            rows = found.get(self._shelf.look(by).of_row(row))
+            if rows is not None:
+                rows.append(row)
+        return row
+
+    def remove(self, row: R) -> None:
+        """Take a row out; books that people are paid by have none to remove."""
+        key = self._shelf.raw_key(self._shelf.fields(row))
+        if self._rows.pop(key, None) is not row:
+            raise LookupError(f"{self._shelf.name}: the row is not of this book")
+        if self._added.pop(key, None) is None:
+            del self._loaded[key]
+            self._removed.add(key)
+        for found in self._asked.values():
+            for rows in found.values():
+                rows[:] = [other for other in rows if other is not row]
+
+    def save(self) -> None:
+        """Write what was removed, changed and added, each by one statement; raises Conflict, naming table and key."""
+        shelf, tx = self._shelf, self._tx
+        if self._removed:
+            tx.many(shelf.delete, sorted(self._removed))
+        if changed := self._changed():
+            tx.many(shelf.update, [shelf.to_update(values) for _, values in sorted(changed.items())])
+        if self._added:
+            added = {key: shelf.fields(row) for key, row in self._added.items()}
+            self._same_keys(added)
+            tx.many(shelf.insert, list(added.values()))
+            self._loaded.update(added)
+        self._loaded.update(changed)
+        self._removed, self._added = set(), {}
+
+    def _changed(self) -> dict[Any, Params]:
+        fields, rows = self._shelf.fields, self._rows
+        changed = {key: values for key, raw in self._loaded.items() if (values := fields(rows[key])) != raw}
+        self._same_keys(changed)
+        return changed
+
+    def _same_keys(self, rows: dict[Any, Params]) -> None:
+        raw_key = self._shelf.raw_key
+        for key, values in rows.items():
+            if raw_key(values) != key:
+                raise ValueError(f"{self._shelf.name}: the primary key of a row was changed")
+
+    def _met(self, raw: Params) -> R | None:
+        """Return the one object for this row, made at the first meeting; None for a removed one."""
+        key = self._shelf.raw_key(raw)
+        row = self._rows.get(key)
+        if row is None and key not in self._removed:
+            row = self._rows[key] = self._shelf.row(*raw)
+            self._loaded[key] = raw
+        return row
+
+
+def _picker(places: Sequence[int]) -> Callable[[Params], Any]:
+    return itemgetter(*places)
+
+
+def _indexed(table: Table, by: By) -> bool:
+    partial = "sqlite_where"
+    whole = [index.columns.keys() for index in table.indexes if index.dialect_kwargs.get(partial) is None]
+    return any(tuple(names[: len(by)]) == by for names in [table.primary_key.columns.keys(), *whole])
+
+
+def _json_load(table: Table, by: By) -> Any:
+    # CROSS JOIN keeps SQLite from reading the table first, whatever its statistics say
+    def q(name: str) -> str:
+        return quote("sqlite", name)
+
+    one = len(by) == 1
+    tests = [
+        f"{q(table.name)}.{q(name)} = {'k.value' if one else f'json_extract(k.value, {chr(39)}$[{place}]{chr(39)})'}"
+        for place, name in enumerate(by)
+    ]
+    columns = ", ".join(f"{q(table.name)}.{q(name)}" for name in table.columns.keys())  # noqa: SIM118
+    source = f"json_each(:keys) AS k CROSS JOIN {q(table.name)}"
+    return core_text(f"SELECT {columns} FROM {source} WHERE {' AND '.join(tests)}")  # noqa: S608  # names of our own tables
+
+
+def _array_load(table: Table, by: By, params: list[str]) -> Any:
+    columns = [table.columns[name] for name in by]
+    arrays = [bindparam(param, type_=ARRAY(column.type)) for param, column in zip(params, columns, strict=True)]
+    keys = func.unnest(*arrays).table_valued(*by, name="k").render_derived()
+    return (
+        core_select(*table.columns).select_from(keys).join(table, and_(*(column == keys.c[column.name] for column in columns)))
+    )
