@@ -1,1 +1,30 @@
-"""To be written."""
+"""The hardware security module: everything that needs a secret, behind one narrow Protocol.
+
+Who this is in the world: the tamper-proof box in each host's rack. It is asked to make and verify MACs, translate and verify
+PINs, verify cryptograms and answer them, seal fields of the books, and to make, form, export and import keys; it asks nobody.
+Hosts keep its keys as blocks that only it can open.
+
+Files in reading order: protocol (the door, and the words it speaks), keyring (a host's keys as rows of its books).
+"""
+
+from shanfu.hsm.keyring import SWITCH_OVER_MS, Keyring, KeyRow, keys_table
+from shanfu.hsm.protocol import (
+    HSM,
+    Algorithm,
+    ARQCCheck,
+    KeyBlock,
+    KeyUsage,
+    MACAlgorithm,
+    MACJob,
+    PINBlockFormat,
+    PINCheck,
+    PINTranslation,
+    PINVerdict,
+    Proof,
+    WorkingKey,
+)
+
+__all__ = [
+    "ARQCCheck", "Algorithm", "HSM", "KeyBlock", "KeyRow", "KeyUsage", "Keyring", "MACAlgorithm", "MACJob", "PINBlockFormat",
+    "PINCheck", "PINTranslation", "PINVerdict", "Proof", "SWITCH_OVER_MS", "WorkingKey", "keys_table",
+]  # fmt: skip

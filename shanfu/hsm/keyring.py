@@ -1,0 +1,85 @@
+"""The keys of a host, as key blocks in its own books, newest first.
+
+Each host has one `keys` table of this shape. A label names what the key is for (``mak/99010000``, ``tmk/10000001``,
+``imk-ac/01``); a key reset adds a generation. The one before stays good for the switch-over window, so that messages under
+way when the key changed are still understood: the newest is tried first.
+
+A change of key is a row in the same transaction as the message that brought it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import MetaData, Table
+
+from shanfu.errors import KeyUseError
+from shanfu.hsm.protocol import KeyBlock
+from shanfu.store import Shelf, Transaction, book, number, text
+
+__all__ = ["SWITCH_OVER_MS", "KeyRow", "Keyring", "keys_table"]
+
+SWITCH_OVER_MS = 300_000  # "some minutes" (open point I20); longer than any time-out, shorter than a replay is worth
+
+KEPT_GENERATIONS = 3  # the newest, the one before it, and one that a peer may still be confirming
+BY_LABEL = ("bucket", "label")
+
+
+def keys_table(metadata: MetaData) -> Table:
+    """Return the `keys` table of a host's books."""
+    return book("keys", metadata, text("label", key=True), number("generation", key=True), text("block"), number("since_ms"))
+
+
+@dataclass(slots=True)
+class KeyRow:
+    """One generation of a key; `block` is a TR-31 block under the host's LMK."""
+
+    bucket: int
+    label: str
+    generation: int
+    block: str = field(repr=False)
+    since_ms: int
+
+
+class Keyring:
+    """The keys that one turn works with."""
+
+    def __init__(self, shelf: Shelf[KeyRow], tx: Transaction, *, now_ms: int) -> None:
+        self._book, self._now_ms = shelf.open(tx), now_ms
+
+    def load(self, labels: Iterable[str]) -> None:
+        """Fetch all generations of these keys by one query."""
+        self._book.load(BY_LABEL, [(0, label) for label in labels])
+
+    def current(self, label: str) -> KeyBlock:
+        """Return the newest key; raises KeyUseError when there is none."""
+        newest = self._newest_first(label)
+        if not newest:
+            raise KeyUseError(f"key {label}: is not installed")
+        return KeyBlock(newest[0].block)
+
+    def has(self, label: str) -> bool:
+        """Say whether there is a key of this label."""
+        return bool(self._book.all(BY_LABEL, (0, label)))
+
+    def candidates(self, label: str) -> list[KeyBlock]:
+        """Return the keys that an incoming message may be under: the newest, and within the window the one before."""
+        rows = self._newest_first(label)
+        good = rows[:1] + [
+            old for new, old in zip(rows, rows[1:2], strict=False) if self._now_ms < new.since_ms + SWITCH_OVER_MS
+        ]
+        return [KeyBlock(row.block) for row in good]
+
+    def install(self, label: str, block: KeyBlock) -> None:
+        """Add a generation that is in force from now on, and drop those that nobody needs."""
+        rows = self._newest_first(label)
+        generation = rows[0].generation + 1 if rows else 1
+        self._book.add(KeyRow(0, label, generation, block, self._now_ms))
+        for row in rows[KEPT_GENERATIONS - 1 :]:
+            self._book.remove(row)
+
+    def save(self) -> None:
+        """Write what was installed."""
+        self._book.save()
+
+    def _newest_first(self, label: str) -> list[KeyRow]:
+        return sorted(self._book.all(BY_LABEL, (0, label)), key=lambda row: -row.generation)

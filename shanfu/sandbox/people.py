@@ -1,0 +1,159 @@
+"""Who lives in the sandbox: institutions, BINs, merchants, people, their accounts and cards. The same in every world.
+
+The tables of `docs/world.md`, as data; `tests/sandbox/test_people.py` holds the two together. Test numbers only.
+"""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from shanfu.errors import ConfigError
+from shanfu.pan import luhn_digit
+
+__all__ = [
+    "BINS", "CARDS", "INSTITUTIONS", "MERCHANTS", "NETWORK", "PEOPLE", "PIN", "Bin", "Institution", "Merchant", "Person",
+    "SandboxCard", "card_named", "merchant_named",
+]  # fmt: skip
+
+PIN = "123456"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Institution:
+    """A member of the network, or the network itself; port 0 means it has no such role."""
+
+    name: str
+    id: str
+    title: str
+    title_zh: str
+    acquirer_port: int
+    issuer_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """A range of card numbers by its first digits."""
+
+    prefix: str
+    issuer: str
+    product: str
+
+
+@dataclass(frozen=True, slots=True)
+class Merchant:
+    """A merchant with its one terminal."""
+
+    name: str
+    id: str
+    terminal: str
+    acquirer: str
+    currency: str
+    pin_free: bool
+    readers: tuple[str, ...]
+    title: str
+    title_zh: str
+
+    @property
+    def mcc(self) -> str:
+        """The merchant category code inside the merchant number (acquirer 3, area 4, MCC 4, serial 4)."""
+        return self.id[7:11]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A customer of a bank and his accounts: (kind, currency, opening balance or credit limit in minor units)."""
+
+    name: str
+    title: str
+    title_zh: str
+    bank: str
+    accounts: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxCard:
+    """A card: `status` as the issuer has it, `tries` left for the PIN."""
+
+    name: str
+    pan: str
+    holder: str
+    profile: str
+    expiry: str = "3012"
+    status: str = "ACTIVE"
+    tries: int = 3
+    interfaces: tuple[str, ...] = ("contactless", "contact")
+
+
+def _pan(prefix: str, number: int) -> str:
+    payload = f"{prefix}{number:09d}"
+    return payload + luhn_digit(payload)
+
+
+ALL = ("contactless", "contact", "stripe")
+
+# fmt: off
+NETWORK = Institution("network", "00010000", "Network", "转接网络", 0, 0)
+NETWORK_PORT = 8584
+
+INSTITUTIONS = (
+    Institution("lantern", "99010000", "Lantern Bank", "灯笼银行", 8583, 8585),
+    Institution("harbour", "99020000", "Harbour Bank", "海港银行", 8593, 8595),
+)
+
+BINS = (
+    Bin("620901", "lantern", "debit"),
+    Bin("620902", "lantern", "credit"),
+    Bin("620909", "lantern", "debit, reserved for faults"),
+    Bin("620911", "harbour", "debit"),
+    Bin("622800", "lantern", "the public laboratory card"),
+)
+
+MERCHANTS = (
+    Merchant("teahouse", "990290058120001", "10000001", "lantern", "CNY", True,  ALL, "Ten Thousand Blessings Teahouse", "万福茶楼"),
+    Merchant("bookshop", "990290059420002", "10000002", "lantern", "CNY", False, ALL, "New Street Books", "新街书店"),
+    Merchant("kiosk",    "990290059940003", "10000003", "lantern", "CNY", False, ALL[1:], "Corner Kiosk", "街角报亭"),
+    Merchant("ferry",    "991344041110001", "20000001", "harbour", "HKD", True,  ALL, "Harbour Ferry", "海港渡轮"),
+    Merchant("market",   "991344054110002", "20000002", "harbour", "CNY", True,  ALL, "Harbour Market", "海港街市"),
+)
+
+PEOPLE = (
+    Person("lin-yue",  "Lin Yue",  "林月", "lantern", (("debit", "CNY", 500_000),)),
+    Person("chen-bo",  "Chen Bo",  "陈波", "lantern", (("credit", "CNY", 2_000_000),)),
+    Person("wong-mei", "Wong Mei", "黄美", "harbour", (("debit", "HKD", 800_000), ("debit", "CNY", 300_000))),
+    Person("lab",      "Lab",      "实验", "lantern", (("debit", "CNY", 100_000),)),
+    Person("zhao-min", "Zhao Min", "赵敏", "lantern", (("debit", "CNY", 100),)),
+    Person("sun-hao",  "Sun Hao",  "孙浩", "lantern", (("debit", "CNY", 50_000),)),
+    Person("fang-ke",  "Fang Ke",  "方可", "lantern", (("debit", "CNY", 500_000),)),
+)
+
+CARDS = (
+    SandboxCard("debit",        _pan("620901", 1), "lin-yue",  "debit-2.0"),
+    SandboxCard("debit-sm4",    _pan("620901", 2), "lin-yue",  "debit-3.0"),
+    SandboxCard("credit",       _pan("620902", 1), "chen-bo",  "credit-2.0"),
+    SandboxCard("credit-sm4",   _pan("620902", 2), "chen-bo",  "credit-3.0"),
+    SandboxCard("harbour",      _pan("620911", 1), "wong-mei", "debit-2.0"),
+    SandboxCard("lab",          "6228000100001117", "lab",     "lab"),
+    SandboxCard("poor",         _pan("620901", 3), "zhao-min", "debit-2.0"),
+    SandboxCard("locked",       _pan("620901", 4), "sun-hao",  "debit-2.0", tries=0),
+    SandboxCard("expired",      _pan("620901", 5), "sun-hao",  "debit-2.0", expiry="2412"),
+    SandboxCard("lost",         _pan("620901", 6), "zhao-min", "debit-2.0", status="LOST"),
+    SandboxCard("contact-only", _pan("620901", 7), "lin-yue",  "debit-2.0", interfaces=("contact",)),
+    SandboxCard("faults",       _pan("620909", 1), "fang-ke",  "debit-2.0"),
+)
+# fmt: on
+
+
+def card_named(name: str) -> SandboxCard:
+    """Return the sandbox card of this name; a ConfigError names those there are."""
+    return _named(name, {c.name: c for c in CARDS}, "card")
+
+
+def merchant_named(name: str) -> Merchant:
+    """Return the merchant of this name; a ConfigError names those there are."""
+    return _named(name, {m.name: m for m in MERCHANTS}, "merchant")
+
+
+def _named(name: str, known: dict[str, T], what: str) -> T:
+    if name not in known:
+        raise ConfigError(f"{what} {name!r}: not in the sandbox; there are {', '.join(known)} (docs/world.md)")
+    return known[name]

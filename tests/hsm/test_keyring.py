@@ -1,0 +1,68 @@
+"""A key reset adds a generation; the one before stays good for the switch-over window."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import MetaData
+
+from shanfu.errors import KeyUseError
+from shanfu.hsm.keyring import SWITCH_OVER_MS, Keyring, KeyRow, keys_table
+from shanfu.hsm.protocol import KeyBlock
+from shanfu.store import Schema, Shelf, Store
+
+METADATA = MetaData()
+SHELF = Shelf(keys_table(METADATA), KeyRow)
+RESET_MS = 1_700_000_000_000
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    migrations = tmp_path / "migrations"
+    migrations.mkdir()
+    columns = '"bucket", sa.Integer, primary_key=True), sa.Column("label", sa.Text, primary_key=True), sa.Column("generation", sa.BigInteger'
+    (migrations / "format_1.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\n\nrevision = '1'\ndown_revision = None\n\n"
+        f"def upgrade() -> None:\n    op.create_table('keys', sa.Column({columns}, primary_key=True, autoincrement=False),"
+        " sa.Column('block', sa.Text, nullable=False), sa.Column('since_ms', sa.BigInteger, nullable=False))\n"
+    )
+    return Store.open(tmp_path / "keys.db", schema=Schema(party="test", metadata=METADATA, migrations=migrations), name="test")
+
+
+def turn(store: Store, now_ms: int, *installed: str) -> list[str]:
+    with store.begin() as tx:
+        ring = Keyring(SHELF, tx, now_ms=now_ms)
+        ring.load(["mak/1"])
+        for block in installed:
+            ring.install("mak/1", KeyBlock(block))
+        ring.save()
+        return list(ring.candidates("mak/1"))
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "candidates"),
+    [
+        (0, ["new", "old"]),
+        (SWITCH_OVER_MS - 1, ["new", "old"]),
+        (SWITCH_OVER_MS, ["new"]),
+    ],
+)
+def test_switch_over(store: Store, later_ms: int, candidates: list[str]) -> None:
+    turn(store, RESET_MS - 1_000, "old")
+    turn(store, RESET_MS, "new")
+    assert turn(store, RESET_MS + later_ms) == candidates
+
+
+def test_only_a_few_generations_are_kept(store: Store) -> None:
+    for number in range(10):
+        turn(store, RESET_MS + number, f"key {number}")
+    with store.begin() as tx:
+        assert [row.block for row in SHELF.open(tx).load(("bucket", "label"), [(0, "mak/1")])] == ["key 7", "key 8", "key 9"]
+
+
+def test_a_missing_key_is_named(store: Store) -> None:
+    with store.begin() as tx:
+        ring = Keyring(SHELF, tx, now_ms=RESET_MS)
+        ring.load(["pik/1"])
+        with pytest.raises(KeyUseError, match="key pik/1: is not installed"):
+            ring.current("pik/1")
+        assert not ring.has("pik/1")
