@@ -14,7 +14,7 @@ Sources: ISO 8583:1987 4.1–4.4.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from shanfu.errors import DecodeError, Fault, ProtocolError
@@ -33,6 +33,7 @@ LIMITS = {
     # bytes of digits in a row that an error shows: six digits of a PAN are public, more are not (PCI DSS 3.4)
     "digit_bytes_shown": 3,
 }
+
 
 @dataclass(slots=True)
 class Message:
@@ -139,9 +140,7 @@ class Dialect:
         fields = {number: reading.value for number, reading in readings.items()}
         return self._message(mti, fields, readings, body, base)
 
-    def _message(
-        self, mti: str, fields: dict[int, Value], readings: dict[int, Reading], body: bytes, base: int
-    ) -> Message:
+    def _message(self, mti: str, fields: dict[int, Value], readings: dict[int, Reading], body: bytes, base: int) -> Message:
         warnings = [reading.warning for reading in readings.values() if reading.warning]
         for number, reading in readings.items():
             if reading.encrypted and str(fields.get(53, ""))[2:3] != "1":

@@ -14,6 +14,7 @@ alignment and filler rules of terminals from public implementations (docs/source
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from shanfu.errors import DecodeError, Fault, ProtocolError
 
@@ -111,10 +112,10 @@ class Field:
         start = at + self.prefix.width
         end = start + self.width(count)
         if end > len(body):
-            raise self._fault(f"{end - start} bytes announced, {len(body) - start} left", Fault.TRUNCATED, start)
+            raise self.fault(f"{end - start} bytes announced, {len(body) - start} left", Fault.TRUNCATED, start)
         raw = body[start:end]
         digits = 2 * count if self.prefix.counts_bytes else count
-        value, canonical, odd = UNPACK[self.encoding](self, raw, digits, start)
+        value, canonical, odd = UNPACK[self.encoding](_Element(self, raw, digits, start))
         return Reading(
             value=value,
             start=start,
@@ -129,20 +130,21 @@ class Field:
             return self.size, ""
         raw = body[at : at + self.prefix.width]
         if len(raw) < self.prefix.width:
-            raise self._fault("the message ends inside the length", Fault.TRUNCATED, at)
+            raise self.fault("the message ends inside the length", Fault.TRUNCATED, at)
         text = raw.hex() if self.prefix.bcd else raw.decode("latin-1")
         if not (text.isascii() and text.isdecimal()) or int(text) >= 10**self.prefix.digits:
             kind = "BCD" if self.prefix.bcd else "ASCII digits"
-            raise self._fault(f"the length is {raw.hex().upper()}, not {kind}", Fault.FORMAT, at)
+            raise self.fault(f"the length is {raw.hex().upper()}, not {kind}", Fault.FORMAT, at)
         count = int(text)
         if count <= self.size:
             return count, ""
         over = f"length {count}, {self.format} has at most {self.size}"
         if self.strict:
-            raise self._fault(over, Fault.LENGTH, at)
+            raise self.fault(over, Fault.LENGTH, at)
         return count, f"{self.path}: {over}"
 
-    def _fault(self, what: str, fault: Fault, offset: int) -> DecodeError:
+    def fault(self, what: str, fault: Fault, offset: int) -> DecodeError:
+        """The error for bytes that are not this element; `offset` counts within the message."""
         return DecodeError(what, fault=fault, path=self.path, offset=offset, spec="ISO 8583:1987 4.4")
 
     # -- writing -------------------------------------------------------------------------------------------------
@@ -168,67 +170,80 @@ class Field:
         return "digits" if self.encoding in IN_NIBBLES or self.encoding in NUMERIC else "bytes"
 
 
-# -- unpacking: (field, raw, digits, offset) -> value, canonical, remark ------------------------------------------
+# -- unpacking ---------------------------------------------------------------------------------------------------
 
 ENCRYPTED = "encrypted"
-Unpacked = tuple[Value, bool, str]
 CLEAR_TRACK = frozenset("0123456789=D")
+Unpacked = tuple[Value, bool, str]  # the value, whether its bytes are canonical, a remark
 
 
-def _nibbles(field: Field, raw: bytes, digits: int, at: int) -> tuple[str, bool]:
-    text = raw.hex().upper()
-    if not digits & 1 or field.prefix.counts_bytes:
+class _Element(NamedTuple):
+    """The bytes of one element, cut out but not yet understood."""
+
+    field: Field
+    raw: bytes
+    digits: int
+    at: int
+
+    def refusal(self, what: str) -> DecodeError:
+        return self.field.fault(what, Fault.FORMAT, self.at)
+
+
+def _nibbles(e: _Element) -> tuple[str, bool]:
+    text = e.raw.hex().upper()
+    if not e.digits & 1 or e.field.prefix.counts_bytes:
         return text, True
-    front = field.encoding is Encoding.BCD_RIGHT
+    front = e.field.encoding is Encoding.BCD_RIGHT
     filler, text = (text[0], text[1:]) if front else (text[-1], text[:-1])
     if filler not in FILLERS:
-        side = "in front" if front else "behind"
-        raise field._fault(f"the filler nibble {side} is {filler}, not 0", Fault.FORMAT, at)
+        raise e.refusal(f"the filler nibble {'in front' if front else 'behind'} is {filler}, not 0")
     return text, filler == "0"
 
 
-def _unpack_bcd(field: Field, raw: bytes, digits: int, at: int) -> Unpacked:
-    text, canonical = _nibbles(field, raw, digits, at)
+def _unpack_bcd(e: _Element) -> Unpacked:
+    text, canonical = _nibbles(e)
     if text and not text.isdecimal():
-        raise field._fault("not BCD digits", Fault.FORMAT, at)
+        raise e.refusal("not BCD digits")
     return text, canonical, ""
 
 
-def _unpack_track_bcd(field: Field, raw: bytes, digits: int, at: int) -> Unpacked:
-    text, canonical = _nibbles(field, raw, digits, at)
+def _unpack_track_bcd(e: _Element) -> Unpacked:
+    text, canonical = _nibbles(e)
     return text, canonical, "" if CLEAR_TRACK.issuperset(text) else ENCRYPTED
 
 
-def _unpack_digits(field: Field, raw: bytes, digits: int, at: int) -> Unpacked:
-    if raw and not raw.isdigit():
-        raise field._fault("not ASCII digits", Fault.FORMAT, at)
-    return raw.decode("ascii"), True, ""
+def _unpack_digits(e: _Element) -> Unpacked:
+    if e.raw and not e.raw.isdigit():
+        raise e.refusal("not ASCII digits")
+    return e.raw.decode("ascii"), True, ""
 
 
-def _unpack_track(field: Field, raw: bytes, digits: int, at: int) -> Unpacked:
-    text = raw.decode("latin-1")
+def _printable(e: _Element) -> str:
+    text = e.raw.decode("latin-1")
     if not text.isascii() or not text.isprintable():
-        raise field._fault("not track characters", Fault.FORMAT, at)
+        raise e.refusal("not printable ASCII")
+    return text
+
+
+def _unpack_track(e: _Element) -> Unpacked:
+    text = _printable(e)
     return text, True, "" if CLEAR_TRACK.issuperset(text) else ENCRYPTED
 
 
-def _unpack_ascii(field: Field, raw: bytes, digits: int, at: int) -> Unpacked:
-    text = raw.decode("latin-1")
-    if not text.isascii() or not text.isprintable():
-        raise field._fault("not printable ASCII", Fault.FORMAT, at)
-    return text, True, ""
+def _unpack_ascii(e: _Element) -> Unpacked:
+    return _printable(e), True, ""
 
 
-def _unpack_text(field: Field, raw: bytes, digits: int, at: int) -> Unpacked:
+def _unpack_text(e: _Element) -> Unpacked:
     try:
-        text = raw.decode("gbk")
+        text = e.raw.decode("gbk")
     except UnicodeDecodeError:
-        return raw.decode("gbk", "replace"), False, f"{field.path}: not GBK text"
-    return text, text.encode("gbk") == raw, ""
+        return e.raw.decode("gbk", "replace"), False, f"{e.field.path}: not GBK text"
+    return text, text.encode("gbk") == e.raw, ""
 
 
-def _unpack_bytes(field: Field, raw: bytes, digits: int, at: int) -> Unpacked:
-    return raw, True, ""
+def _unpack_bytes(e: _Element) -> Unpacked:
+    return e.raw, True, ""
 
 
 # -- packing: (field, value) -> bytes, count in units of the prefix -----------------------------------------------
@@ -297,7 +312,7 @@ def _pack_bytes(field: Field, value: Value) -> Packed:
 
 
 # fmt: off
-UNPACK: dict[Encoding, Callable[[Field, bytes, int, int], Unpacked]] = {
+UNPACK: dict[Encoding, Callable[[_Element], Unpacked]] = {
     Encoding.ASCII: _unpack_ascii, Encoding.BCD_LEFT: _unpack_bcd, Encoding.BCD_RIGHT: _unpack_bcd,
     Encoding.BYTES: _unpack_bytes, Encoding.DIGITS: _unpack_digits, Encoding.TEXT: _unpack_text,
     Encoding.TRACK: _unpack_track, Encoding.TRACK_BCD: _unpack_track_bcd,

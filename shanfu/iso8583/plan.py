@@ -94,16 +94,25 @@ class _Reader:
     def __init__(self, start: int) -> None:
         self.lines: list[str] = []
         self.values: list[str] = []
+        self.slices: dict[str, slice] = {}  # made once: building a slice costs a third of taking it
         self.base, self.offset = "", start
 
     def at(self, more: int = 0) -> str:
         """Expression of a byte position."""
-        return f"p + {self.offset + more}" if self.base else str(self.offset + more)
+        return self._sum("p", self.offset + more)
 
     def nibble(self, more: int) -> str:
         """Expression of a position in the hex text."""
-        position = 2 * self.offset + more
-        return f"p + p + {position}" if self.base else str(position)
+        return self._sum("p + p", 2 * self.offset + more)
+
+    def _sum(self, base: str, offset: int) -> str:
+        return str(offset) if not self.base else f"{base} + {offset}" if offset else base
+
+    def part(self, text: str, first: int, last: int) -> str:
+        """Expression of a part of `text` at a known place."""
+        name = f"_{first}_{last}"
+        self.slices[name] = slice(first, last)
+        return f"{text}[{name}]"
 
     def add(self, *lines: str) -> None:
         self.lines += ["    " + line for line in lines]
@@ -120,7 +129,7 @@ class _Reader:
             begin = place + (1 if odd and row.encoding is Encoding.BCD_RIGHT else 0)
             if odd:
                 fillers.append(place if begin > place else place + row.size)
-            self.values.append(f"{row.number}: {name}[{begin}:{begin + row.size}]")
+            self.values.append(f"{row.number}: {self.part(name, begin, begin + row.size) if len(rows) > 1 or odd else name}")
             place += row.size + (1 if odd else 0)
         if nibbles:
             self.add(f"{name} = h[{self.nibble(0)}:{self.nibble(place)}]")
@@ -136,6 +145,10 @@ class _Reader:
         """A variable field, or a fixed one of a kind that is read by itself."""
         name = f"v{row.number}"
         self.values.append(f"{row.number}: {name}")
+        if row.encoding is Encoding.BYTES and not row.prefix.digits:
+            self.add(f"{name} = b[{self.at()}:{self.at(row.size)}]")
+            self.offset += row.size
+            return
         if row.prefix.digits:
             self.add(f"s = {self.at()}", f"n = {READ_TABLES['bcd' if row.prefix.bcd else 'ascii', row.prefix.digits]}")
             self.refuse_if(f"n > {row.size}")
@@ -172,9 +185,7 @@ class _Reader:
             self.refuse_if(f"not ({name}.isascii() and {name}.isprintable())")
 
 
-def compile_reader(
-    rows: Sequence[Field], *, start: int, bcd_mti: bool, message: Callable[..., Any]
-) -> Callable[[bytes], Any]:
+def compile_reader(rows: Sequence[Field], *, start: int, bcd_mti: bool, message: Callable[..., Any]) -> Callable[[bytes], Any]:
     """Return `read(body) -> message(mti, fields)` for canonical messages with exactly these fields.
 
     `start` is where the first field begins. The function raises LookupError or ValueError for anything not canonical.
@@ -190,7 +201,7 @@ def compile_reader(
             plan.run(list(group))
     plan.refuse_if(f"len(b) != {plan.at()}")
     plan.add(f"return message(m, {{{', '.join(plan.values)}}})")
-    return _compile("read", ["def read(b):", *plan.lines], message=message)
+    return _compile("read", ["def read(b):", *plan.lines], message=message, **plan.slices)
 
 
 # -- writing -------------------------------------------------------------------------------------------------------

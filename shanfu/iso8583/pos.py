@@ -162,8 +162,8 @@ def decode_pos(frame: bytes) -> PosFrame:
     Raises DecodeError: incomplete when bytes are missing, truncated when the announced bytes end inside something,
     trailing when bytes are left; offsets count from the start of the frame.
 
-    >>> frame = decode_pos(bytes.fromhex("002E60000300006031003110000820002000 0000C00010000503".replace(" ", "") +
-    ...     "3132333435363738383938313030303132333430303031001100000024002 0".replace(" ", "")))
+    >>> frame = decode_pos(bytes.fromhex("0037600003000060310031100008200020000000C000100005033132333435363738383938313030"
+    ...     "3031323334303030310011000000240020"))
     >>> frame.message.mti, frame.message.fields[41], frame.message.fields[60]
     ('0820', '12345678', '00000024002')
     """
