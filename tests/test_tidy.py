@@ -49,14 +49,12 @@ def test_every_module_says_what_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PACKAGES, ids=[str(p.parent.relative_to(ROOT)) for p in PACKAGES])
-def test_every_door_has_a_sorted_all(path: Path) -> None:
+def test_every_door_says_what_it_offers(path: Path) -> None:
     if path.parent == ROOT / "shanfu":
         return
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-            names = ast.literal_eval(node.value)
-            assert names == sorted(names)
-            return
+            return  # ruff (RUF022) keeps it sorted
     pytest.fail("no __all__")
 
 

@@ -25,6 +25,21 @@ from shanfu.hsm.protocol import (
 )
 
 __all__ = [
-    "ARQCCheck", "Algorithm", "HSM", "KeyBlock", "KeyRow", "KeyUsage", "Keyring", "MACAlgorithm", "MACJob", "PINBlockFormat",
-    "PINCheck", "PINTranslation", "PINVerdict", "Proof", "SWITCH_OVER_MS", "WorkingKey", "keys_table",
+    "HSM",
+    "SWITCH_OVER_MS",
+    "ARQCCheck",
+    "Algorithm",
+    "KeyBlock",
+    "KeyRow",
+    "KeyUsage",
+    "Keyring",
+    "MACAlgorithm",
+    "MACJob",
+    "PINBlockFormat",
+    "PINCheck",
+    "PINTranslation",
+    "PINVerdict",
+    "Proof",
+    "WorkingKey",
+    "keys_table",
 ]  # fmt: skip

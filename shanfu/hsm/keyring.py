@@ -64,10 +64,9 @@ class Keyring:
     def candidates(self, label: str) -> list[KeyBlock]:
         """Return the keys that an incoming message may be under: the newest, and within the window the one before."""
         rows = self._newest_first(label)
-        good = rows[:1] + [
-            old for new, old in zip(rows, rows[1:2], strict=False) if self._now_ms < new.since_ms + SWITCH_OVER_MS
-        ]
-        return [KeyBlock(row.block) for row in good]
+        newest, before = rows[:1], rows[1:2]
+        in_window = newest and self._now_ms < newest[0].since_ms + SWITCH_OVER_MS
+        return [KeyBlock(row.block) for row in (newest + before if in_window else newest)]
 
     def install(self, label: str, block: KeyBlock) -> None:
         """Add a generation that is in force from now on, and drop those that nobody needs."""

@@ -202,9 +202,7 @@ class HSM(Protocol):
         """Encrypt a PIK or MAK under a KEK for DE62 or DE48 NK."""
         ...
 
-    def import_working_key(
-        self, received: WorkingKey, under: KeyBlock, usage: KeyUsage, algorithm: Algorithm
-    ) -> KeyBlock:
+    def import_working_key(self, received: WorkingKey, under: KeyBlock, usage: KeyUsage, algorithm: Algorithm) -> KeyBlock:
         """Take a PIK or MAK from the wire; a wrong check value is an IntegrityError. An empty `check` is not compared."""
         ...
 

@@ -19,10 +19,12 @@ RESET_MS = 1_700_000_000_000
 def store(tmp_path: Path) -> Store:
     migrations = tmp_path / "migrations"
     migrations.mkdir()
-    columns = '"bucket", sa.Integer, primary_key=True), sa.Column("label", sa.Text, primary_key=True), sa.Column("generation", sa.BigInteger'
+    columns = ", ".join(
+        f"sa.Column({c}, primary_key=True)" for c in ("'bucket', sa.Integer", "'label', sa.Text", "'generation', sa.Integer")
+    )
     (migrations / "format_1.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n\nrevision = '1'\ndown_revision = None\n\n"
-        f"def upgrade() -> None:\n    op.create_table('keys', sa.Column({columns}, primary_key=True, autoincrement=False),"
+        f"def upgrade() -> None:\n    op.create_table('keys', {columns},"
         " sa.Column('block', sa.Text, nullable=False), sa.Column('since_ms', sa.BigInteger, nullable=False))\n"
     )
     return Store.open(tmp_path / "keys.db", schema=Schema(party="test", metadata=METADATA, migrations=migrations), name="test")
