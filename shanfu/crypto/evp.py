@@ -1,0 +1,126 @@
+"""Block-cipher contexts of the system's libcrypto (OpenSSL ≥ 3.0), reached through cffi without compiling anything.
+
+A payment host needs fresh keys for every cryptogram: the card key and the session key live for one message. Re-keying
+a kept EVP context costs a fraction of building a cipher object, hence this engine; `pyca` is the same interface where
+the library is missing. Who calls: `cipher`, nobody else. Sources: OpenSSL 3.0 manual, EVP_EncryptInit(3): EVP_Cipher
+works on whole blocks without padding and carries the CBC chaining value from call to call.
+
+A context belongs to the thread that opened it; libcrypto wipes its key schedule when it is freed.
+"""
+
+import functools
+from typing import Any
+
+__all__ = ["EVPContext", "available", "open_context"]
+
+# The versioned names only: an unversioned libcrypto may have another ABI, and macOS aborts a process that loads it.
+LIBRARIES = ("libcrypto.so.3", "libcrypto.3.dylib", "libcrypto-3-x64.dll")
+
+DECLARATIONS = """
+typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
+typedef struct evp_cipher_st EVP_CIPHER;
+EVP_CIPHER_CTX *EVP_CIPHER_CTX_new(void);
+void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *);
+EVP_CIPHER *EVP_CIPHER_fetch(void *, const char *, const char *);
+int EVP_CipherInit_ex(EVP_CIPHER_CTX *, const EVP_CIPHER *, void *, const char *, const char *, int);
+int EVP_Cipher(EVP_CIPHER_CTX *, char *, const char *, unsigned int);
+void ERR_clear_error(void);
+"""
+
+# fmt: off
+NAMES = {  # OpenSSL 3.0 manual, EVP_CIPHER-DES(7), EVP_CIPHER-AES(7), EVP_CIPHER-SM4(7)
+    ("AES", 16, "CBC"): b"AES-128-CBC",
+    ("AES", 16, "ECB"): b"AES-128-ECB",
+    ("AES", 24, "CBC"): b"AES-192-CBC",
+    ("AES", 24, "ECB"): b"AES-192-ECB",
+    ("AES", 32, "CBC"): b"AES-256-CBC",
+    ("AES", 32, "ECB"): b"AES-256-ECB",
+    ("SM4", 16, "CBC"): b"SM4-CBC",
+    ("SM4", 16, "ECB"): b"SM4-ECB",
+    ("TDES", 16, "CBC"): b"DES-EDE-CBC",
+    ("TDES", 16, "ECB"): b"DES-EDE-ECB",
+    ("TDES", 24, "CBC"): b"DES-EDE3-CBC",
+    ("TDES", 24, "ECB"): b"DES-EDE3-ECB",
+}
+# fmt: on
+
+SCRATCH_BYTES = 1024  # longer than any MAC input of a card; longer data runs in several steps
+
+
+class _Library:
+    """libcrypto with the ciphers that we use, fetched once for the life of the process."""
+
+    def __init__(self) -> None:
+        import cffi
+
+        self.ffi: Any = cffi.FFI()
+        self.ffi.cdef(DECLARATIONS)
+        self.lib: Any = self._open()
+        self.ciphers = {what: self.lib.EVP_CIPHER_fetch(self.ffi.NULL, name, self.ffi.NULL) for what, name in NAMES.items()}
+        if self.ffi.NULL in self.ciphers.values():  # built or configured without one of them (a FIPS-only provider)
+            self.lib.ERR_clear_error()
+            raise OSError("libcrypto lacks 3DES, AES or SM4")
+
+    def _open(self) -> Any:
+        for name in LIBRARIES:
+            try:
+                return self.ffi.dlopen(name)
+            except OSError:
+                continue
+        raise OSError("no libcrypto of OpenSSL 3")
+
+
+@functools.cache
+def _library() -> _Library | None:
+    try:
+        return _Library()
+    except (ImportError, OSError, AttributeError):  # AttributeError: a libcrypto without one of the functions
+        return None
+
+
+def available() -> bool:
+    """Tell whether this machine has a libcrypto with all the ciphers; never raises."""
+    return _library() is not None
+
+
+class EVPContext:
+    """One cipher in one mode and one direction, kept keyed; owned by one thread."""
+
+    __slots__ = ("_context", "_crypt", "_init", "_null", "_scratch", "_view")
+
+    def __init__(self, algorithm: str, mode: str, key: bytes, encrypting: bool) -> None:
+        library = _library()
+        if library is None:
+            raise RuntimeError("libcrypto is not available; ask available() first")
+        ffi, lib = library.ffi, library.lib
+        self._context = ffi.gc(lib.EVP_CIPHER_CTX_new(), lib.EVP_CIPHER_CTX_free)
+        self._init, self._crypt, self._null = lib.EVP_CipherInit_ex, lib.EVP_Cipher, ffi.NULL
+        self._scratch = ffi.new("char[]", SCRATCH_BYTES)
+        self._view = ffi.buffer(self._scratch)
+        cipher = library.ciphers[algorithm, len(key), mode]
+        if self._init(self._context, cipher, ffi.NULL, key, bytes(16), int(encrypting)) != 1:
+            raise RuntimeError(f"libcrypto refused a key for {algorithm}")
+
+    def start(self, key: bytes) -> None:
+        """Take another key of the same length."""
+        if self._init(self._context, self._null, self._null, key, self._null, -1) != 1:
+            raise RuntimeError("libcrypto refused a key")
+
+    def chain(self, key: bytes, iv: bytes) -> None:
+        """Begin a message under a key: set the chaining value (CBC only)."""
+        if self._init(self._context, self._null, self._null, key, iv, -1) != 1:
+            raise RuntimeError("libcrypto refused a key or an initial value")
+
+    def run(self, data: bytes) -> bytes:
+        """Work on whole blocks, going on where the last call ended."""
+        size = len(data)
+        if size > SCRATCH_BYTES:
+            return self.run(data[:SCRATCH_BYTES]) + self.run(data[SCRATCH_BYTES:])
+        if self._crypt(self._context, self._scratch, data, size) <= 0:
+            raise RuntimeError("libcrypto failed")
+        return self._view[:size]  # type: ignore[no-any-return]
+
+
+def open_context(algorithm: str, mode: str, key: bytes, encrypting: bool) -> EVPContext:
+    """Open a context for an algorithm of `cipher`, with its key already expanded."""
+    return EVPContext(algorithm, mode, key, encrypting)
