@@ -6,16 +6,19 @@ server, and never says "done" before they did. Hosts state their tables with `co
 their formats with one revision file per format.
 
 Files in reading order: engine (Store, Transaction), book (Shelf, Book), columns (the common shape of tables), statement
-(Core compiled to driver text), migrate (formats), sqlite and postgres (the two databases), lock (one writer).
+(Core compiled to driver text), migrate (formats), sqlite and postgres (the two databases), memory (cards, terminals), lock
+(one writer).
 """
 
 from shanfu.store.book import Book, By, Shelf
 from shanfu.store.columns import Sequencer, book, bucket_of, journal, number, octets, open_index, text
 from shanfu.store.engine import Schema, Store, Transaction
+from shanfu.store.memory import DictMemory, FileMemory, Sealer
 from shanfu.store.migrate import current_format, differences, draft
 from shanfu.store.statement import Params, Statement
 
 __all__ = [
-    "Book", "By", "Params", "Schema", "Sequencer", "Shelf", "Statement", "Store", "Transaction",
-    "book", "bucket_of", "current_format", "differences", "draft", "journal", "number", "octets", "open_index", "text",
+    "Book", "By", "DictMemory", "FileMemory", "Params", "Schema", "Sealer", "Sequencer", "Shelf", "Statement", "Store",
+    "Transaction", "book", "bucket_of", "current_format", "differences", "draft", "journal", "number", "octets", "open_index",
+    "text",
 ]  # fmt: skip

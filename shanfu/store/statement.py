@@ -51,7 +51,7 @@ class Statement:
 
 
 def _compile(core: Executable, names: Sequence[str], dialect: str) -> tuple[str, Arrange | None]:
-    ready = visitors.replacement_traverse(cast("ClauseElement", core), {}, _written_out)
+    ready = cast("ClauseElement", visitors.replacement_traverse(cast("ClauseElement", core), {}, _written_out))
     compiled = ready.compile(dialect=DIALECTS[dialect], compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)
     order = list(compiled.positiontup or ())
