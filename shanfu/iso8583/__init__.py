@@ -37,7 +37,7 @@ from shanfu.iso8583.interbank import (
     encode_interbank,
     prepare_interbank,
 )  # fmt: skip
-from shanfu.iso8583.mab import MAC_ALGORITHMS, MAC_FIELDS, mab, mab_text, mac_algorithm, mac_input
+from shanfu.iso8583.mab import MAC_ALGORITHMS, MAC_FIELDS, mab_bytes, mab_text, mac_algorithm, mac_input
 from shanfu.iso8583.message_types import (
     ENTRY_MODES,
     MTI,
@@ -175,7 +175,7 @@ __all__ = [
     "is_advice",
     "is_repeat",
     "is_request",
-    "mab",
+    "mab_bytes",
     "mab_of",
     "mab_text",
     "mac_algorithm",

@@ -2,8 +2,8 @@
 
 A `ResponseCode` is a value, never an exception: a decline is an outcome. Each member knows its phrase in both languages,
 its family, whether it approves, whether trying again can help, and what the terminal shall do besides showing it. It is
-a `str`, so it stands in a message as it is. A code that is not in the table is still a code: `ResponseCode("Z9")` makes
-a declined member of the family OTHER, since a terminal must not choke on an answer it does not know.
+a `str`, so it stands in a message as it is. A code that is not in the table is still a code: `ResponseCode.of("Z9")`
+gives a declined member of the family OTHER, since a terminal must not choke on an answer it does not know.
 
 Every party uses this. The list of codes is from public terminal implementations (docs/sources.md); the action rule and
 the codes marked unverified are from memory.
@@ -132,12 +132,18 @@ class ResponseCode(StrEnum):
         return self.phrase_zh if lang == "zh" else self.phrase
 
     @classmethod
-    def _missing_(cls, value: object) -> "ResponseCode | None":
-        if not isinstance(value, str) or len(value) != 2:
-            return None
-        member = cls.__new__(cls, value, "declined, code not known", "交易失败，未知应答码", Family.OTHER)
-        member._name_ = f"CODE_{value}"
-        return member
+    def of(cls, code: str) -> "ResponseCode":
+        """The member for a received code; one that is not in the table is a decline of family OTHER.
+
+        >>> ResponseCode.of("55").retryable, ResponseCode.of("Z9").approved, ResponseCode.of("Z9").family
+        (True, False, <Family.OTHER: 'not in the table'>)
+        """
+        member = cls._value2member_map_.get(code)
+        if isinstance(member, cls):
+            return member
+        unknown = cls.__new__(cls, code, "declined, code not known", "交易失败，未知应答码", Family.OTHER)
+        unknown._name_ = f"CODE_{code}"
+        return unknown
 
 
 class ReversalReason(StrEnum):

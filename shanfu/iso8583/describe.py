@@ -81,8 +81,8 @@ def _shown(number: int, value: Value, secret: bool, zh: bool) -> str:
     if isinstance(value, bytes):
         return _mac(value) if number == 64 else value.hex().upper()
     note = ""
-    if number == 39 and len(value) == 2:
-        note = ResponseCode(value).say("zh" if zh else "en")
+    if number == 39:
+        note = ResponseCode.of(value).say("zh" if zh else "en")
     elif number == 22 and value[:2] in ENTRY_MODES:
         note = ENTRY_MODES[EntryMode(value[:2])][zh]
     return _printable(value) + (f", {note}" if note else "")

@@ -16,7 +16,7 @@ from typing import Protocol
 from shanfu.errors import ProtocolError
 from shanfu.iso8583.fields import Value
 
-__all__ = ["MAC_ALGORITHMS", "MAC_FIELDS", "mab", "mab_text", "mac_algorithm", "mac_input"]
+__all__ = ["MAC_ALGORITHMS", "MAC_FIELDS", "mab_bytes", "mab_text", "mac_algorithm", "mac_input"]
 
 # fmt: off
 # The first three digits of the MTI: repeats (0221, 0421) are authenticated like their first sending. 0 is the MTI.
@@ -51,10 +51,10 @@ class Fields(Protocol):
     fields: dict[int, Value]
 
 
-def mab(values: Iterable[str]) -> bytes:
+def mab_bytes(values: Iterable[str]) -> bytes:
     """Return the MAC input for values chosen already, variable ones with their length digits.
 
-    >>> mab(["0210", "166200000000000005", "a-b_c/d", "  two   spaces  ", "00", "T.1,2"])
+    >>> mab_bytes(["0210", "166200000000000005", "a-b_c/d", "  two   spaces  ", "00", "T.1,2"])
     b'0210 166200000000000005 ABCD TWO SPACES 00 T.1,2'
     """
     # Trimming, collapsing and dropping of empty values are one split: after the translation no other white space is left.
@@ -63,7 +63,7 @@ def mab(values: Iterable[str]) -> bytes:
 
 def mab_text(values: Iterable[str]) -> str:
     """The same as text."""
-    return mab(values).decode("ascii")
+    return mab_bytes(values).decode("ascii")
 
 
 def mac_input(message: Fields) -> bytes:
@@ -79,7 +79,7 @@ def mac_input(message: Fields) -> bytes:
             if number in VARIABLE:
                 value = f"{len(value):02d}{value}"
             values.append(value[: CUT[number]] if number in CUT else value)
-    return mab(values)
+    return mab_bytes(values)
 
 
 def mac_algorithm(message: Fields) -> str:

@@ -129,7 +129,7 @@ def cups_frame(v: Values) -> Values:
 
 @kind("cups_mab", "fields x99_key x919_key", "mab_text mab x99_mac_ascii x919_mac_ascii")
 def cups_mab(v: Values) -> Values:
-    text = mab.mab(v["fields"])
+    text = mab.mab_bytes(v["fields"])
     return {
         "mab_text": mab.mab_text(v["fields"]),
         "mab": text.hex().upper(),
