@@ -89,10 +89,10 @@ def fit(tag: int, value: bytes, length: int) -> bytes:
     """Cut or pad a value: n on the left with zeros, cn on the right with FF, others on the right with zeros (EMV B3 5.4)."""
     row = TAGS.get(tag)
     form = row.format if row else "b"
-    if len(value) == length:
-        return value
     if not value or form == "t":  # absent, or a template, which a list must not ask for
         return bytes(length)
+    if len(value) == length:
+        return value
     if form == "n":
         return value.rjust(length, b"\0")[max(len(value) - length, 0) :]
     return value.ljust(length, b"\xff" if form == "cn" else b"\0")[:length]
