@@ -56,8 +56,6 @@ class SQLite:
         if self._in_memory:
             self._anchor = sqlite3.connect(self._uri(), uri=True, check_same_thread=False)
         elif not self._read_only:
-            if not self._file.parent.is_dir():
-                raise StoreGone(f"{self._file}: there is no folder {self._file.parent}")
             self._lock = self._lock or Lock(self._file)
             self._private()
 

@@ -1,0 +1,123 @@
+"""Formats: nothing becomes the newest, older is upgraded, newer and foreign are refused."""
+
+import shutil
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, Index, MetaData, Text
+
+from shanfu.errors import StoreError, StoreVersion
+from shanfu.store import Schema, Statement, Store, current_format, differences, draft
+from tests.store.tables import ACCOUNTS, SCHEMA, AccountRow, metadata
+
+SECOND = """
+from alembic import op
+import sqlalchemy as sa
+revision, down_revision = "2", "1"
+def upgrade():
+    op.add_column("account", sa.Column("owner", sa.Text(), nullable=True))
+    {more}
+"""
+
+
+def later(folder: Path, more: str = "pass") -> Schema:
+    """The sample's schema one format on: accounts have an owner."""
+    changed = MetaData()
+    for table in metadata.sorted_tables:
+        table.to_metadata(changed)
+    changed.tables["account"].append_column(Column("owner", Text))
+    shutil.copytree(SCHEMA.migrations, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "migrations" / "format_2.py").write_text(SECOND.format(more=more))
+    return Schema(party="sample", metadata=changed, migrations=folder / "migrations")
+
+
+def sqlalchemy_url(where: str) -> str:
+    return where.replace("postgresql://", "postgresql+psycopg://") if "://" in where else f"sqlite:///{where}"
+
+
+def fill(where: str, schema: Schema) -> None:
+    with Store.open(where, schema=schema, name="sample") as store, store.begin() as tx:
+        book = ACCOUNTS.open(tx)
+        book.add(AccountRow(0, "A1", 100, 1))
+        book.save()
+
+
+def test_migrations_lead_to_exactly_the_tables(where):
+    assert differences(sqlalchemy_url(where), SCHEMA) == []
+
+
+@pytest.mark.parametrize("what", ["column", "index", "partial", "rowid"])
+def test_differences_are_told(what):
+    changed = MetaData()
+    for table in metadata.sorted_tables:
+        table.to_metadata(changed)
+    account, journal = changed.tables["account"], changed.tables["journal"]
+    match what:
+        case "column":
+            account.append_column(Column("owner", Text))
+        case "index":
+            Index("account_balance", account.c.balance_minor)
+        case "partial":
+            journal.indexes.remove(next(index for index in journal.indexes if index.name == "journal_open"))
+            Index("journal_open", journal.c.deadline_ms, sqlite_where=journal.c.state == 2)
+        case "rowid":
+            account.dialect_options["sqlite"]["with_rowid"] = True
+    assert differences("sqlite://", replace(SCHEMA, metadata=changed))
+
+
+def test_an_older_format_is_upgraded_on_opening(where, tmp_path):
+    fill(where, SCHEMA)
+    schema = later(tmp_path)
+    assert differences("sqlite://", schema) == []
+    assert current_format(sqlalchemy_url(where), SCHEMA) == 1
+    with pytest.raises(StoreVersion, match="written by format 1, this is 2"):
+        Store.open(where, schema=schema, name="sample", read_only=True)
+    with Store.open(where, schema=schema, name="sample") as store, store.begin() as tx:
+        assert tx.rows(Statement(schema.metadata.tables["account"].select())) == [(0, "A1", 100, 1, None)]
+    assert current_format(sqlalchemy_url(where), schema) == 2
+
+
+def test_a_newer_format_is_refused_and_left_alone(where, tmp_path):
+    fill(where, later(tmp_path))
+    with pytest.raises(StoreVersion, match="was written by format 2, this is 1; use a newer shanfu"):
+        Store.open(where, schema=SCHEMA, name="sample")
+    assert current_format(sqlalchemy_url(where), SCHEMA) == 2
+
+
+def test_an_upgrade_that_fails_changes_nothing(where, tmp_path):
+    fill(where, SCHEMA)
+    schema = later(tmp_path, more='op.execute("INSERT INTO nowhere VALUES (1)")')
+    with pytest.raises(StoreError, match="upgrade failed"):
+        Store.open(where, schema=schema, name="sample")
+    assert current_format(sqlalchemy_url(where), SCHEMA) == 1
+    with Store.open(where, schema=SCHEMA, name="sample") as store, store.begin() as tx:
+        assert len(tx.rows(Statement(ACCOUNTS.select()))) == 1
+
+
+def test_books_of_another_party_are_refused(where):
+    fill(where, SCHEMA)
+    with pytest.raises(StoreVersion, match="holds the books of sample, not of other"):
+        Store.open(where, schema=replace(SCHEMA, party="other"), name="other")
+
+
+def test_files_of_other_programs_are_refused(tmp_path):
+    path = tmp_path / "books.db"
+    with sqlite3.connect(path) as link:
+        link.execute("CREATE TABLE journal (x)")
+    link.close()
+    with pytest.raises(StoreVersion, match="another program"):
+        Store.open(path, schema=SCHEMA, name="sample")
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(StoreError, match=r"books\.db: file is not a database"):
+        Store.open(path, schema=SCHEMA, name="sample")
+
+
+def test_a_draft_is_the_revision_an_engineer_would_write(tmp_path):
+    schema = later(tmp_path)
+    (schema.migrations / "format_2.py").unlink()
+    text = draft(schema)
+    (schema.migrations / "format_2.py").write_text(text)
+    assert 'revision = "2"' in text
+    assert differences("sqlite://", schema) == []
