@@ -180,11 +180,11 @@ def _walk(block: str) -> list[tuple[str, str, int]]:
     found: list[tuple[str, str, int]] = []
     at = 16
     try:
-        for _ in range(int(block[12:14])):
-            identifier, size, skip = block[at : at + 2], int(block[at + 2 : at + 4], 16), 4
+        for _ in range(_number(block[12:14], 10)):
+            identifier, size, skip = block[at : at + 2], _number(block[at + 2 : at + 4], 16), 4
             if size == 0:
-                digits = 2 * int(block[at + 4 : at + 6], 16)
-                size, skip = int(block[at + 6 : at + 6 + digits], 16), 6 + digits
+                digits = 2 * _number(block[at + 4 : at + 6], 16)
+                size, skip = _number(block[at + 6 : at + 6 + digits], 16), 6 + digits
             if size < skip or at + size > len(block):
                 raise ValueError
             found.append((identifier, block[at + skip : at + size], size))
@@ -192,6 +192,12 @@ def _walk(block: str) -> list[tuple[str, str, int]]:
     except ValueError:
         raise DecodeError("an optional block is malformed", path="key block", offset=at, spec="X9.143 6.3.6") from None
     return found
+
+
+def _number(text: str, base: int) -> int:
+    if not text.isalnum():  # int() would take signs, spaces and underscores
+        raise ValueError
+    return int(text, base)
 
 
 def _read_header(text: str) -> KeyHeader:
