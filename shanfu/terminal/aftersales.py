@@ -1,0 +1,94 @@
+"""Giving money back: the void of a payment of this batch, the refund of any payment.
+
+Both name their original; the terminal checks first what it can know itself: that there is such an approved payment, and that no
+more goes back than was paid. A void is a request that can be reversed. A refund is an advice (0220): it is never
+reversed but sent again under the same name until it is answered, and left to reconciliation after that.
+
+Sources: ISO 8583:1987 4, UnionPay POS flow rules (public implementations).
+"""
+
+from dataclasses import replace
+
+from shanfu.dialogue import Dialogue
+from shanfu.iso8583 import EntryMode, Message
+from shanfu.money import Currency, Money
+from shanfu.terminal import pos_messages
+from shanfu.terminal.desk import Desk
+from shanfu.terminal.host import Answer, Failure, exchange, make_ready, seal
+from shanfu.terminal.journal import Kind, State, Transaction, stan_of
+from shanfu.terminal.outcome import Outcome, Reason, UIMessage
+from shanfu.terminal.payment import settle_record
+from shanfu.terminal.receipt import Receipt
+from shanfu.terminal.slip import declined, slip_for
+
+__all__ = ["refund", "void"]
+
+TYPED = f"{EntryMode.MANUAL.value}2"  # DE22: a typed reference, no PIN
+
+
+def void(desk: Desk, stan: str) -> Dialogue[Receipt]:
+    """Cancel the payment with this trace number in the current batch, whole."""
+    original = desk.journal.find(stan)
+    if original is None or original.kind is not Kind.PURCHASE or original.state is not State.APPROVED:
+        return declined(desk, "void", Reason.NOTHING_TO_UNDO)
+    if desk.journal.undone_minor(original):
+        return declined(desk, "void", Reason.ALREADY_VOIDED)
+    reason = yield from make_ready(desk)
+    if reason is not None or original.batch != desk.journal.state.batch:  # a sign-in may have opened another batch
+        return declined(desk, "void", reason or Reason.NOTHING_TO_UNDO)
+    kept = _undoing(desk, original, Kind.VOID, original.amount_minor)
+    return (yield from _send(desk, kept, pos_messages.void(desk.config, kept, original), title="void"))
+
+
+def refund(desk: Desk, original: Transaction, amount: Money) -> Dialogue[Receipt]:
+    """Give back up to what was paid; `original` is a journal's transaction, with its card number still in it."""
+    paid = Money(original.amount_minor, Currency.of(original.currency))
+    if original.kind is not Kind.PURCHASE or original.state is not State.APPROVED or not original.pan:
+        return declined(desk, "refund", Reason.NOTHING_TO_UNDO, amount=amount)
+    left = paid.minor - desk.journal.undone_minor(original)
+    if amount.currency != paid.currency or not 0 < amount.minor <= left:
+        return declined(desk, "refund", Reason.AMOUNT_OVER_ORIGINAL, amount=amount)
+    reason = yield from make_ready(desk)
+    if reason is not None:
+        return declined(desk, "refund", reason, amount=amount)
+    kept = _undoing(desk, original, Kind.REFUND, amount.minor)
+    return (yield from _send(desk, kept, pos_messages.refund(desk.config, kept, original), title="refund"))
+
+
+def _undoing(desk: Desk, original: Transaction, kind: Kind, amount_minor: int) -> Transaction:
+    desk.name_next()
+    sequence = desk.journal.next_sequence
+    return Transaction(
+        sequence=sequence,
+        kind=kind,
+        batch=desk.journal.state.batch,
+        stan=stan_of(sequence),
+        amount_minor=amount_minor,
+        currency=original.currency,
+        at_ms=desk.clock.now_ms(),
+        date=desk.today,
+        pan=original.pan,
+        masked_pan=original.masked_pan,
+        entry_mode=TYPED,
+        original=original.name,
+    )
+
+
+def _send(desk: Desk, kept: Transaction, request: Message, *, title: str) -> Dialogue[Receipt]:
+    slip = slip_for(desk, kept, title=title)
+    sealed = yield from seal(desk, request)
+    if isinstance(sealed, Failure):
+        return replace(slip, outcome=Outcome.DECLINED, reason=sealed.reason, ui=UIMessage.DECLINED)
+    yield from desk.journal.keep(kept)
+    desk.show(UIMessage.AUTHORISING)
+    answer: Answer | Failure = yield from exchange(desk, title, sealed)
+    for _ in range(desk.config.reversal_sends - 1):
+        if kept.kind is not Kind.REFUND or isinstance(answer, Answer):
+            break
+        answer = yield from exchange(desk, f"{title}, sent again", sealed)
+    receipt = yield from settle_record(desk, kept, answer, slip=slip)
+    if kept.kind is Kind.REFUND and isinstance(answer, Failure):
+        expired = desk.journal.transactions[kept.sequence]
+        yield from desk.journal.change(expired, needs_reconciliation=True)
+    desk.tell(f"{title}: {receipt.outcome}", reason=str(receipt.reason or ""), code=receipt.response_code)
+    return receipt

@@ -1,0 +1,80 @@
+"""What all dialogues of one terminal share: its settings, its journal, its clock, its randomness, and how it is heard.
+
+Exchanges and decisions are told as events, masked here at the source. The desk also knows the trace, the name under
+which the current transaction appears in every feed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from shanfu.clock import Clock, local
+from shanfu.dialogue import Ask, Dialogue
+from shanfu.events import Event, Events, trace_id
+from shanfu.iso7816 import CommandAPDU, ResponseAPDU, phrase
+from shanfu.terminal.config import TerminalConfig
+from shanfu.terminal.journal import Journal, stan_of
+from shanfu.terminal.masking import mask_apdu, mask_pos
+from shanfu.terminal.outcome import UIMessage
+
+__all__ = ["ACQUIRER", "CARD", "PIN_PAD", "Desk"]
+
+ACQUIRER, CARD, PIN_PAD = "acquirer", "card", "pin-pad"
+SOURCE = "terminal"
+
+
+@dataclass(slots=True, kw_only=True)
+class Desk:
+    """The shared things. `random(n)` gives n unpredictable bytes."""
+
+    config: TerminalConfig
+    journal: Journal
+    clock: Clock
+    random: Callable[[int], bytes]
+    events: Events
+    trace: str = field(default="")
+
+    def name_next(self) -> None:
+        """Give the coming transaction its trace: merchant, terminal, batch, trace number, local date."""
+        self.trace = trace_id(
+            merchant=self.config.merchant_id,
+            terminal=self.config.terminal_id,
+            batch=self.journal.state.batch,
+            stan=stan_of(self.journal.next_sequence),
+            date=self.today,
+        )
+
+    @property
+    def today(self) -> str:
+        """The local date as YYYYMMDD."""
+        return local(self.clock.now_ms()).strftime("%Y%m%d")
+
+    def tell(self, title: str, *, reason: str = "", **detail: str) -> None:
+        """Tell a decision of the terminal's own."""
+        self._emit(Event(source=SOURCE, title=title, detail=detail, reason=reason))
+
+    def show(self, message: UIMessage) -> None:
+        """Show a message on the display."""
+        self.tell(f"display: {message.en}", ui=message.code, zh=message.zh)
+
+    def ask_card(self, title: str, command: CommandAPDU) -> Dialogue[ResponseAPDU]:
+        """Send one command; raises LinkError when the card is not there (any more), DecodeError for an impossible answer."""
+        raw = bytes(command)
+        self._exchange(title, raw, response=False)
+        answer: bytes = yield Ask(CARD, raw)
+        self._exchange(f"answer to {title}", answer, response=True)
+        return ResponseAPDU.parse(answer)
+
+    def _exchange(self, title: str, raw: bytes, *, response: bool) -> None:
+        shown, ranges = mask_apdu(raw, response=response)
+        detail = {"sw": f"{raw[-2:].hex().upper()} {phrase(int.from_bytes(raw[-2:]))}"} if response and len(raw) > 1 else {}
+        source, target = ("card", SOURCE) if response else (SOURCE, "card")
+        self._emit(Event(source=source, target=target, wire="apdu", title=title, raw=shown, masked=ranges, detail=detail))
+
+    def frame(self, title: str, raw: bytes, *, response: bool, **detail: str) -> None:
+        """Tell one POS frame."""
+        shown, ranges = mask_pos(raw)
+        source, target = (ACQUIRER, SOURCE) if response else (SOURCE, ACQUIRER)
+        self._emit(Event(source=source, target=target, wire="pos", title=title, raw=shown, masked=ranges, detail=detail))
+
+    def _emit(self, event: Event) -> None:
+        self.events(replace(event, trace=self.trace, at_ms=self.clock.now_ms()))

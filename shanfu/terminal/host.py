@@ -1,0 +1,195 @@
+"""The terminal and its acquirer: one exchange, the sign-in before it, the reversal after it.
+
+`exchange` seals a request, asks, and judges the answer: whether it can be read, is this request's, has a right MAC. It
+returns an `Answer`, or a `Failure` with the reason that a reversal would give (98 no answer, 96 unreadable, A0 bad MAC).
+
+`make_ready` is what stands before every payment, in this order: signed in, nothing left to reverse. A reversal is sent up
+to `reversal_sends` times in all, counted durably before each sending; then it is left to reconciliation and blocks nobody.
+A link that is not there at all uses up no sending.
+
+Sources: ISO 8583:1987 4.3, UnionPay POS flow rules (public implementations).
+"""
+
+from dataclasses import dataclass
+
+from shanfu.dialogue import Ask, Dialogue
+from shanfu.errors import DecodeError, LinkClosed, LinkError
+from shanfu.iso8583 import (
+    REVERSAL_DONE,
+    Action,
+    Message,
+    PosFrame,
+    PosHeader,
+    ResponseCode,
+    ReversalReason,
+    decode_pos,
+    encode_pos,
+    mab_of,
+    prepare_pos,
+)
+from shanfu.terminal import pos_messages
+from shanfu.terminal.desk import ACQUIRER, PIN_PAD, Desk
+from shanfu.terminal.journal import State, Transaction
+from shanfu.terminal.outcome import Reason
+from shanfu.terminal.pin_pad import CheckMAC, KeysLoaded, LoadKeys, MACChecked, MACMade, MakeMAC
+
+__all__ = ["Answer", "Failure", "exchange", "make_ready", "reverse_pending", "seal", "sign_in"]
+
+REQUIRES_SIGN_IN = 3  # header digit: processing requirement of an answer
+BATCH = slice(2, 8)  # of DE60
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A readable answer to this very request, with a right MAC if it approves anything that had one."""
+
+    message: Message
+    code: ResponseCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """No valid answer. `sent` tells whether the request may have reached the acquirer."""
+
+    reason: Reason
+    reversal: ReversalReason = ReversalReason.NO_ANSWER
+    sent: bool = True
+    closed: bool = False  # there was no link
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A request ready to leave."""
+
+    message: Message
+    frame: bytes
+
+
+def seal(desk: Desk, message: Message) -> Dialogue[Sealed | Failure]:
+    """Encode a request and have the PIN pad make its MAC."""
+    unsealed = prepare_pos(PosFrame(desk.config.tpdu, desk.config.header, message))
+    reply = yield Ask(PIN_PAD, MakeMAC(unsealed.mab))
+    if not isinstance(reply, MACMade):
+        return Failure(reason=Reason.PIN_PAD_FAULT, sent=False)
+    return Sealed(Message(message.mti, {**message.fields, 64: reply.mac}), unsealed.seal(reply.mac))
+
+
+def exchange(desk: Desk, title: str, request: Sealed | Message) -> Dialogue[Answer | Failure]:
+    """Send a request (sealed, or of a kind without MAC) and judge what comes back."""
+    if isinstance(request, Message):
+        request = Sealed(request, encode_pos(PosFrame(desk.config.tpdu, desk.config.header, request)))
+    desk.frame(title, request.frame, response=False, mti=request.message.mti)
+    try:
+        raw: bytes = yield Ask(ACQUIRER, request.frame)
+    except LinkError as fault:
+        closed = isinstance(fault, LinkClosed)
+        desk.tell(f"{title}: no answer", reason=str(Reason.HOST_UNREACHABLE if closed else Reason.NO_ANSWER))
+        return Failure(reason=Reason.NO_ANSWER, closed=closed)
+    judged = yield from _judge(desk, request, raw)
+    if isinstance(judged, Failure):
+        desk.tell(f"{title}: the answer does not count", reason=str(judged.reason))
+        if judged.reversal is ReversalReason.BAD_MAC:  # our keys and the host's may differ
+            yield from desk.journal.keep_state(signed_in=False)
+    return judged
+
+
+def _judge(desk: Desk, request: Sealed, raw: bytes) -> Dialogue[Answer | Failure]:
+    try:
+        received = decode_pos(raw)
+        answer, code = received.message, ResponseCode(received.message.text(39))  # type: ignore[call-arg]  # a look-up
+    except (DecodeError, ValueError):
+        return Failure(reason=Reason.UNREADABLE_ANSWER, reversal=ReversalReason.NOT_PARSEABLE)
+    desk.frame("answer", raw, response=True, mti=answer.mti, code=f"{code.value} {code.phrase}")
+    wrong = pos_messages.differs(request.message, answer)
+    if wrong is not None:
+        desk.tell("answer received, but it is another request's", reason=f"DE{wrong} differs")
+        return Failure(reason=Reason.NO_ANSWER)
+    if (code.approved and 64 in request.message) or 64 in answer:
+        mac = answer.fields.get(64, b"")
+        checked = yield Ask(PIN_PAD, CheckMAC(mab_of(raw), mac if isinstance(mac, bytes) else b""))
+        if not (64 in answer and isinstance(checked, MACChecked) and checked.right):
+            return Failure(reason=Reason.BAD_MAC, reversal=ReversalReason.BAD_MAC)
+    if _wants_sign_in(received.header, code):
+        yield from desk.journal.keep_state(signed_in=False)
+    return Answer(answer, code)
+
+
+def _wants_sign_in(header: str, code: ResponseCode) -> bool:
+    """97, 99, A0 and 77 clear the sign-in, as does the header's processing requirement 3."""
+    return code.action is Action.SIGN_IN or PosHeader.parse(header).processing_requirement == REQUIRES_SIGN_IN
+
+
+def sign_in(desk: Desk) -> Dialogue[Answer | Failure]:
+    """Get a batch number and working keys; signed in only when the PIN pad has taken them."""
+    batch = desk.journal.state.batch
+    stan = yield from desk.journal.take_stan()
+    answer = yield from exchange(desk, "sign-in", pos_messages.sign_in(desk.config, stan=stan, batch=batch))
+    if isinstance(answer, Failure) or answer.code is not ResponseCode.APPROVED:
+        return answer
+    keys, text = answer.message.fields.get(62), answer.message.text(60, "")
+    loaded = yield Ask(PIN_PAD, LoadKeys(keys if isinstance(keys, bytes) else b""))
+    if not isinstance(loaded, KeysLoaded) or not text[BATCH].isdigit() or len(text) < BATCH.stop:
+        desk.tell("sign-in: working keys or batch cannot be used", reason=str(Reason.NOT_SIGNED_IN))
+        return Failure(reason=Reason.NOT_SIGNED_IN, sent=False)
+    yield from desk.journal.keep_state(signed_in=True, batch=text[BATCH])
+    desk.tell("signed in", batch=text[BATCH])
+    return answer
+
+
+def make_ready(desk: Desk) -> Dialogue[Reason | None]:
+    """Sign in if that is due and send what must be reversed; return why no payment can go out now, or None."""
+    for step in (_sign_in_if_due, reverse_pending, _sign_in_if_due):  # a reversal's answer may ask for a sign-in
+        reason = yield from step(desk)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _sign_in_if_due(desk: Desk) -> Dialogue[Reason | None]:
+    if desk.journal.state.signed_in:
+        return None
+    answer = yield from sign_in(desk)
+    if isinstance(answer, Failure):
+        return Reason.HOST_UNREACHABLE if answer.reason is Reason.NO_ANSWER else answer.reason
+    return None if desk.journal.state.signed_in else Reason.NOT_SIGNED_IN
+
+
+def reverse_pending(desk: Desk, *, also_given_up: bool = False) -> Dialogue[Reason | None]:
+    """Send every reversal that is due, oldest first; return the reason if the acquirer cannot be reached at all.
+
+    `also_given_up` tries once more what was left to reconciliation.
+    """
+    if also_given_up:
+        for transaction in [t for t in desk.journal.transactions.values() if t.reversal_given_up]:
+            sends = max(transaction.reversal_sends - 1, 0)
+            yield from desk.journal.change(transaction, needs_reconciliation=False, reversal_sends=sends)
+    for transaction in desk.journal.reversals_due():
+        reason = yield from _reverse(desk, transaction)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _reverse(desk: Desk, transaction: Transaction) -> Dialogue[Reason | None]:
+    kept = transaction
+    while kept.reversal_sends < desk.config.reversal_sends:
+        if not desk.journal.state.signed_in:  # its MAC needs keys that the acquirer knows
+            reason = yield from _sign_in_if_due(desk)
+            if reason is not None:
+                return reason
+        kept = yield from desk.journal.change(kept, state=State.EXPIRED, reversal_sends=kept.reversal_sends + 1)
+        request = yield from seal(desk, pos_messages.reversal(desk.config, kept))
+        if isinstance(request, Failure):
+            yield from desk.journal.keep_state(signed_in=False)
+            continue
+        answer = yield from exchange(desk, "reversal", request)
+        if isinstance(answer, Answer) and answer.code in REVERSAL_DONE:
+            yield from desk.journal.change(kept, state=State.REVERSED, pan="", expiry="", reversal_de55=b"")
+            desk.tell("reversed", original=kept.name, reason=kept.reversal_reason)
+            return None
+        if isinstance(answer, Failure) and answer.closed:  # it never left
+            yield from desk.journal.change(kept, reversal_sends=kept.reversal_sends - 1)
+            return Reason.HOST_UNREACHABLE
+    yield from desk.journal.change(kept, state=State.EXPIRED, needs_reconciliation=True)
+    desk.tell("reversal given up, left to reconciliation", reason="needs-reconciliation", original=kept.name)
+    return None

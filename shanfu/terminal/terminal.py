@@ -1,0 +1,87 @@
+"""The terminal as the shop sees it: one object, one method for each thing that a cashier can do.
+
+Each method is a dialogue that asks the peers "card", "pin-pad" and "acquirer" and keeps records in the terminal's Memory;
+any driver of `shanfu.dialogue` moves it. One dialogue runs at a time, as with any till. After a power cut a new object
+over the same memory goes on: what was cut off is reversed before the next payment.
+"""
+
+import secrets
+from collections.abc import Callable
+
+from shanfu.clock import Clock
+from shanfu.dialogue import Dialogue, Memory
+from shanfu.events import Events, nobody
+from shanfu.money import Currency, Money
+from shanfu.terminal import aftersales, management, payment
+from shanfu.terminal import swipe as stripe
+from shanfu.terminal.config import TerminalConfig
+from shanfu.terminal.desk import Desk
+from shanfu.terminal.journal import Journal, JournalLine, Transaction
+from shanfu.terminal.receipt import Receipt
+
+__all__ = ["Terminal"]
+
+
+class Terminal:
+    """One point of sale."""
+
+    def __init__(
+        self,
+        config: TerminalConfig,
+        memory: Memory,
+        *,
+        clock: Clock,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        events: Events = nobody,
+    ) -> None:
+        self.config = config
+        self._desk = Desk(config=config, journal=Journal(memory), clock=clock, random=random, events=events)
+
+    @property
+    def journal(self) -> Journal:
+        """What this terminal keeps."""
+        return self._desk.journal
+
+    def lines(self) -> list[JournalLine]:
+        """What reconciliation compares, oldest first."""
+        return list(self.journal.lines(self.config.merchant_id, self.config.terminal_id))
+
+    def pay(self, amount: Money) -> Dialogue[Receipt]:
+        """Take a payment by wave."""
+        return payment.pay(self._desk, amount)
+
+    def balance(self, currency: Currency | None = None) -> Dialogue[Receipt]:
+        """Show the balance of a waved card; its PIN is asked."""
+        return payment.balance(self._desk, currency)
+
+    def void(self, stan: str) -> Dialogue[Receipt]:
+        """Cancel a payment of this batch by its trace number."""
+        return aftersales.void(self._desk, stan)
+
+    def refund(self, original: Transaction, amount: Money) -> Dialogue[Receipt]:
+        """Give money back for a payment."""
+        return aftersales.refund(self._desk, original, amount)
+
+    def swipe(self, track2: str, amount: Money) -> Receipt:
+        """Judge a swiped card; it never leads to a payment here."""
+        return stripe.swipe(self._desk, track2, amount)
+
+    def sign_in(self) -> Dialogue[Receipt]:
+        """Get a batch and working keys."""
+        return management.sign_in(self._desk)
+
+    def sign_off(self) -> Dialogue[Receipt]:
+        """End the day's work at the acquirer."""
+        return management.sign_off(self._desk)
+
+    def echo(self) -> Dialogue[Receipt]:
+        """Ask whether the acquirer is there."""
+        return management.echo(self._desk)
+
+    def settle(self) -> Dialogue[Receipt]:
+        """Compare totals and close the batch."""
+        return management.settle(self._desk)
+
+    def reverse_pending(self) -> Dialogue[Receipt]:
+        """Send all outstanding reversals now."""
+        return management.reverse_pending(self._desk)
