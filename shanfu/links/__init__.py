@@ -1,1 +1,34 @@
-"""To be written."""
+"""How hosts hear and speak: equipment that a host owns, and that knows nothing of payments.
+
+A host (`host.py`) is asked to work batches inside one store transaction. Who asks it is the `Worker`: it begins, lets the
+host work, commits, and only then sends. Frames reach the worker from TCP (`Hub`, `ServerLink`, `ClientLink`, `run_host`) or,
+in one process and under a manual clock, from the loop link (`LoopNet`), where everything can be made to fail on purpose.
+A terminal asks through `TerminalLink`, or through a `LoopTerminal`. What a frame is comes in from outside (`Framing`).
+
+Files in reading order: host (the third shape of code), turn (the loop of every host), crash (named places to die), framing,
+hub (inbox, back-pressure, stations), connection, tcp (listening, calling), run (a host as a process), terminal, faults, loop,
+tls, log.
+"""
+
+from shanfu.links.connection import ClientLink, ServerLink
+from shanfu.links.crash import CrashPoint, crash_points
+from shanfu.links.faults import FaultKind, FaultRule, Passage
+from shanfu.links.framing import Framing, FramingFactory
+from shanfu.links.host import Books, Host, Inbound, Kind, Outbound, Turn
+from shanfu.links.hub import Hub, Limits, Peer
+from shanfu.links.log import configure, fault_text, redact
+from shanfu.links.loop import LoopNet, LoopTerminal
+from shanfu.links.run import run_host
+from shanfu.links.tcp import linked
+from shanfu.links.terminal import Matches, TerminalLink, any_reply
+from shanfu.links.tls import client_context, issue, make_ca, server_context
+from shanfu.links.turn import Send, Tally, Worker
+
+# fmt: off
+__all__ = [
+    "Books", "ClientLink", "CrashPoint", "FaultKind", "FaultRule", "Framing", "FramingFactory", "Host", "Hub",
+    "Inbound", "Kind", "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "Passage", "Peer", "Send", "ServerLink",
+    "Tally", "TerminalLink", "Turn", "Worker", "any_reply", "client_context", "configure", "crash_points", "fault_text",
+    "issue", "linked", "make_ca", "redact", "run_host", "server_context",
+]
+# fmt: on

@@ -14,10 +14,12 @@ connection. Sending to a station that is gone is no error.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from shanfu.events import Event
-from shanfu.store import Transaction
+
+if TYPE_CHECKING:  # a terminal's process needs links, but no database
+    from shanfu.store import Transaction
 
 __all__ = ["Books", "Host", "Inbound", "Kind", "Outbound", "Turn"]
 
@@ -32,7 +34,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """One frame (without its length prefix on interbank links, with it on terminal links: as the link's framing gives it)."""
+    """One frame as the link's framing gives it, length included; or news of the link."""
 
     station: str
     frame: bytes = field(default=b"", repr=False)
@@ -72,7 +74,7 @@ class Host(Protocol[B]):
 
     name: str
 
-    def books(self, tx: Transaction, *, now_ms: int) -> B:
+    def books(self, tx: "Transaction", *, now_ms: int) -> B:
         """Open the books for one turn."""
         ...
 

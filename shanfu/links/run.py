@@ -1,0 +1,58 @@
+"""A host as a process: what `serve` runs.
+
+The links are held up until SIGTERM or SIGINT; then nobody new is accepted, what has arrived is worked and answered, and the
+process ends. A killed process needs no more than being started again: the books know what was promised.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from shanfu.clock import Clock
+from shanfu.events import Events, nobody
+from shanfu.links.connection import ClientLink, ServerLink
+from shanfu.links.host import Host
+from shanfu.links.hub import Hub, Limits
+from shanfu.links.tcp import linked
+
+if TYPE_CHECKING:
+    from shanfu.store import Store
+
+__all__ = ["run_host"]
+
+log = structlog.get_logger("shanfu.links")
+
+
+def run_host(
+    host: Host[Any],
+    store: "Store",
+    links: Sequence[ServerLink | ClientLink],
+    *,
+    clock: Clock,
+    events: Events = nobody,
+    limits: Limits | None = None,
+    urgent: Callable[[bytes], bool] | None = None,
+    ready: Callable[[list[int]], None] | None = None,
+) -> None:
+    """Serve until told to stop; `ready` is called once with the ports that are listened on.
+
+    `urgent` says which frames skip the queue (reversals). Raises ConfigError when a port is in use.
+    """
+
+    async def serve() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        hub = Hub(host, store, clock, events=events, limits=limits, urgent=urgent)
+        async with linked(hub, links) as ports:
+            log.info("ready", host=host.name, ports=ports)
+            if ready:
+                ready(ports)
+            await stop.wait()
+            log.info("stopping", host=host.name)
+        log.info("stopped", host=host.name)
+
+    asyncio.run(serve())
