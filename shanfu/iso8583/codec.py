@@ -40,7 +40,8 @@ class Message:
     """One message: its type and its fields. Digits and text are `str`, binary elements `bytes`.
 
     `warnings` are remarks on odd but readable bytes; `kept` holds the exact bytes of fields that our own encoder would
-    write differently, together with the value they had, so that changing the value drops the old bytes.
+    write differently, together with the value they had, so that changing the value drops the old bytes; under 1 it
+    notes a second bitmap that has no bit set.
     """
 
     mti: str
@@ -151,6 +152,9 @@ class Dialect:
         kept: dict[int, tuple[Value, bytes]] = {
             n: (r.value, body[r.start - self.fields[n].prefix.width : r.end]) for n, r in readings.items() if not r.canonical
         }
+        at = self.mti_width
+        if self.wide and body[at] & 0x80 and max(fields, default=0) <= 64:  # a second bitmap without a bit
+            kept[1] = (b"", body[at : at + 16])
         return Message(mti, fields, tuple(warnings), kept or None)
 
     def _read_mti(self, body: bytes, base: int) -> str:
@@ -211,7 +215,10 @@ class Dialect:
         if len(mti) != 4 or not (mti.isascii() and mti.isdecimal()):
             raise ProtocolError(f"MTI: {mti!r}, four digits wanted (ISO 8583:1987 4.1)", by="us")
         numbers, kept_of = sorted(message.fields), message.kept or {}
-        parts = [bytes.fromhex(mti) if self.bcd_mti else mti.encode(), self.bitmap(numbers)]
+        bitmap = self.bitmap(numbers)
+        if 1 in kept_of and len(bitmap) == 8:
+            bitmap = (int.from_bytes(bitmap, "big") << 64 | 1 << 127).to_bytes(16, "big")
+        parts = [bytes.fromhex(mti) if self.bcd_mti else mti.encode(), bitmap]
         for number in numbers:
             value, kept = message.fields[number], kept_of.get(number)
             parts.append(kept[1] if kept and kept[0] == value else self.fields[number].write(value))

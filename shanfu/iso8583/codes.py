@@ -141,8 +141,10 @@ class ResponseCode(StrEnum):
         member = cls._value2member_map_.get(code)
         if isinstance(member, cls):
             return member
-        unknown = cls.__new__(cls, code, "declined, code not known", "交易失败，未知应答码", Family.OTHER)
-        unknown._name_ = f"CODE_{code}"
+        unknown = str.__new__(cls, code)
+        unknown._name_, unknown._value_ = f"CODE_{code}", code
+        unknown.phrase, unknown.phrase_zh = "declined, code not known", "交易失败，未知应答码"
+        unknown.family, unknown.action, unknown.retryable = Family.OTHER, Action.NONE, False
         return unknown
 
 

@@ -9,7 +9,7 @@ print the rows.
 from dataclasses import dataclass
 
 from shanfu.errors import DecodeError
-from shanfu.iso7816.tlv import parse
+from shanfu.iso7816.tlv import TLV, parse
 from shanfu.iso8583.codec import Dialect, Message
 from shanfu.iso8583.codes import ResponseCode
 from shanfu.iso8583.fields import Value
@@ -79,6 +79,8 @@ def _shown(number: int, value: Value, secret: bool, zh: bool) -> str:
     if secret:
         return f"*** ({len(value)})"
     if isinstance(value, bytes):
+        if number == 55:  # its tags follow, each with its own mask
+            return f"{len(value)} 字节" if zh else f"{len(value)} bytes"
         return _mac(value) if number == 64 else value.hex().upper()
     note = ""
     if number == 39:
@@ -101,7 +103,14 @@ def _chip_rows(raw: bytes) -> list[Row]:
         nodes = parse(raw)
     except DecodeError as fault:
         return [Row("DE55", "BER-TLV", str(fault.under("DE55")))]
-    return [Row(f"DE55/{node.tag_hex}", node.tag_hex, _chip_value(node.tag, node.value)) for node in nodes]
+    return [row for node in nodes for row in _node_rows(node, "DE55")]
+
+
+def _node_rows(node: TLV, path: str) -> list[Row]:
+    path = f"{path}/{node.tag_hex}"
+    if node.children:
+        return [row for child in node.children for row in _node_rows(child, path)]
+    return [Row(path, node.tag_hex, _chip_value(node.tag, node.value))]
 
 
 def _chip_value(tag: int, value: bytes) -> str:
