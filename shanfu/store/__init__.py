@@ -6,8 +6,8 @@ server, and never says "done" before they did. Hosts state their tables with `co
 their formats with one revision file per format.
 
 Files in reading order: engine (Store, Transaction), book (Shelf, Book), columns (the common shape of tables), statement
-(Core compiled to driver text), migrate (formats), sqlite and postgres (the two databases), memory (cards, terminals), lock
-(one writer).
+(Core compiled to driver text), migrate (formats), database, sqlite and postgres (what is below), memory (cards, terminals),
+lock (one writer).
 """
 
 from shanfu.store.book import Book, By, Shelf

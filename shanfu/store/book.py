@@ -136,18 +136,17 @@ class Book(Generic[R]):
         """
         look, found = self._shelf.look(by), self._asked.setdefault(by, {})
         wanted = dict.fromkeys(keys)
-        fresh = [key for key in wanted if key not in found]
+        fresh: dict[Any, list[R]] = {key: [] for key in wanted if key not in found}
         if fresh:
-            for key in fresh:
-                found[key] = []
-            of_raw = look.of_raw
-            for raw in look.fetch(self._tx, fresh):
+            of_raw, of_row = look.of_raw, look.of_row
+            for raw in look.fetch(self._tx, list(fresh)):
                 row = self._met(raw)
                 if row is not None:
-                    found[of_raw(raw)].append(row)
+                    fresh[of_raw(raw)].append(row)
             for row in self._added.values():
-                if (key := look.of_row(row)) in fresh:
-                    found[key].append(row)
+                if (key := of_row(row)) in fresh:
+                    fresh[key].append(row)
+            found.update(fresh)
         return [row for key in wanted for row in found[key]]
 
     def select(self, statement: Statement, params: Params = ()) -> list[R]:

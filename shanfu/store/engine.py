@@ -12,13 +12,13 @@ of: Conflict (the row exists, or another process writes here), StoreGone (answer
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Self
 
 from sqlalchemy import MetaData
 
-from shanfu.errors import StoreError, StoreGone
+from shanfu.errors import StoreGone
 from shanfu.store import migrate
-from shanfu.store.sqlite import SQLite
+from shanfu.store.database import Database, database
 from shanfu.store.statement import Params, Statement
 
 __all__ = ["Schema", "Store", "Transaction"]
@@ -31,27 +31,6 @@ class Schema:
     party: str
     metadata: MetaData
     migrations: Path
-
-
-class Database(Protocol):
-    """What SQLite and PostgreSQL have in common: a driver's connection, and how to speak of its failures."""
-
-    dialect: str
-    label: str
-    errors: tuple[type[Exception], ...]
-
-    @property
-    def migration_url(self) -> str: ...
-    def acquire(self) -> None: ...
-    def connect(self) -> None: ...
-    def begin(self) -> None: ...
-    def commit(self) -> None: ...
-    def rollback(self) -> None: ...
-    def rows(self, text: str, params: Params) -> list[Params]: ...
-    def many(self, text: str, rows: list[Params]) -> None: ...
-    def disconnect(self) -> None: ...
-    def release(self) -> None: ...
-    def translate(self, fault: Exception) -> StoreError: ...
 
 
 class Store:
@@ -67,20 +46,20 @@ class Store:
         With `read_only` another process may be writing; the books must exist and have our format.
         Raises Conflict, StoreGone, StoreVersion.
         """
-        store = cls(_database(str(where), name, read_only), schema)
+        store = cls(database(where, name=name, read_only=read_only), schema)
         store._open(read_only)
         return store
 
     def _open(self, read_only: bool) -> None:
-        database = self._database
+        link = self._database
         try:
-            database.acquire()
-            database.connect()
+            link.acquire()
+            link.connect()
             check = migrate.require if read_only else migrate.upgrade
-            check(database.migration_url, self._schema, label=database.label)
-        except database.errors as fault:
+            check(link, self._schema)
+        except link.errors as fault:
             self.close()
-            raise database.translate(fault) from None
+            raise link.translate(fault) from None
         except Exception:
             self.close()
             raise
@@ -91,22 +70,22 @@ class Store:
         return self._database.label
 
     def begin(self) -> "Transaction":
-        """Start the transaction; raises StoreGone."""
-        database = self._database
+        """Start the transaction; raises StoreGone, or StoreError while another one is open."""
+        link = self._database
         try:
-            database.begin()
-        except database.errors as fault:
-            raise StoreGone(str(database.translate(fault))) from None
-        return Transaction(database)
+            link.begin()
+        except link.errors as fault:
+            raise link.translate(fault) from None
+        return Transaction(link)
 
     def reopen(self) -> None:
         """Connect again after StoreGone, keeping the writer's lock; raises StoreGone while the database stays away."""
-        database = self._database
-        database.disconnect()
+        link = self._database
+        link.disconnect()
         try:
-            database.connect()
-        except database.errors as fault:
-            raise database.translate(fault) from None
+            link.connect()
+        except link.errors as fault:
+            raise link.translate(fault) from None
 
     def close(self) -> None:
         """Close the books; an open transaction is undone."""
@@ -171,11 +150,3 @@ class Transaction:
             self.commit()
         else:
             self.rollback()
-
-
-def _database(where: str, name: str, read_only: bool) -> Any:
-    if where.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-        from shanfu.store.postgres import PostgreSQL  # psycopg is an extra
-
-        return PostgreSQL(where.replace("postgres://", "postgresql://", 1), name=name, read_only=read_only)
-    return SQLite(where.removeprefix("sqlite:///"), name=name, read_only=read_only)

@@ -9,16 +9,21 @@ writes the next revision for the engineer to read and correct:
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect, pool, text
+from sqlalchemy import Connection, MetaData, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from shanfu.errors import StoreError, StoreGone, StoreVersion
+from shanfu.store.database import Database
+from shanfu.store.database import database as at
 
 if TYPE_CHECKING:
     from shanfu.store.engine import Schema
@@ -40,46 +45,36 @@ def upgrade() -> None:
 '''
 
 
-def upgrade(url: str, schema: "Schema", *, label: str = "") -> int:
-    """Create the books, or bring them to the current format, and return its number; raises StoreVersion, StoreGone."""
-    script = _script(schema)
-    head = int(script.get_current_head() or 0)
-    with _Session(url, label) as connection:
-        context = _context(connection, schema)
-        found = _found(connection, context, schema, label)
+def upgrade(database: Database, schema: "Schema") -> None:
+    """Create the books, or bring them to the current format; raises StoreVersion, StoreGone."""
+    with _Session(database) as connection:
+        found, head = _found(connection, schema, database.label), _head(schema)
         if found > head:
-            raise StoreVersion(f"{label} was written by format {found}, this is {head}; use a newer shanfu")
+            raise StoreVersion(f"{database.label} was written by format {found}, this is {head}; use a newer shanfu")
         if found < head:
-            steps = reversed(list(script.iterate_revisions(str(head), str(found) if found else "base")))
-            with Operations.context(context):
-                for step in steps:
-                    step.module.upgrade()
-            context.stamp(script, str(head))
-    return head
+            _upgrade(connection, schema, found)
 
 
-def require(url: str, schema: "Schema", *, label: str = "") -> int:
-    """Return the books' format if it is ours, and refuse any other; raises StoreVersion."""
-    head = int(_script(schema).get_current_head() or 0)
-    found = current_format(url, schema, label=label)
+def require(database: Database, schema: "Schema") -> None:
+    """Refuse books whose format is not ours, touching nothing; raises StoreVersion."""
+    with _Session(database) as connection:
+        found, head = _found(connection, schema, database.label), _head(schema)
     if found != head:
-        newer = "a newer shanfu" if found > head else "the owner, which upgrades them when it opens them"
-        raise StoreVersion(f"{label} was written by format {found}, this is {head}; use {newer}")
-    return found
+        use = "a newer shanfu" if found > head else "their owner, which upgrades them when it opens them"
+        raise StoreVersion(f"{database.label} was written by format {found}, this is {head}; use {use}")
 
 
-def current_format(url: str, schema: "Schema", *, label: str = "") -> int:
-    """Return the number of the format the books have, 0 for none; raises StoreVersion when they are not this party's."""
-    with _Session(url, label) as connection:
-        return _found(connection, _context(connection, schema), schema, label)
+def current_format(where: str | Path, schema: "Schema") -> int:
+    """Return the number of the format the books at `where` have, 0 for none; raises StoreVersion when they are another's."""
+    books = at(where, name=schema.party, read_only=True)
+    with _Session(books) as connection:
+        return _found(connection, schema, books.label)
 
 
-def differences(url: str, schema: "Schema") -> list[str]:
-    """Upgrade the books at `url` and return in words how their tables differ from the metadata; [] is right."""
-    with _Session(url, "") as connection:
-        upgrade_on(connection, schema)
-        context = _context(connection, schema)
-        found = [repr(difference) for difference in compare_metadata(context, schema.metadata)]
+def differences(where: str | Path, schema: "Schema") -> list[str]:
+    """Create or upgrade the books at `where` and return in words how their tables differ from the metadata; [] is right."""
+    with _upgraded(where, schema) as connection:
+        found = [repr(difference) for difference in compare_metadata(_context(connection, schema), schema.metadata)]
         if connection.dialect.name == "sqlite":
             found += _unlike(connection, schema)
     return found
@@ -87,33 +82,41 @@ def differences(url: str, schema: "Schema") -> list[str]:
 
 def draft(schema: "Schema") -> str:
     """Return the text of the revision that leads from the newest format to the metadata."""
-    with _Session("sqlite://", "") as connection:
-        upgrade_on(connection, schema)
+    with _upgraded(":memory:", schema) as connection:
         script = produce_migrations(_context(connection, schema), schema.metadata)
         assert script.upgrade_ops is not None
         body = render_python_code(script.upgrade_ops)
-    head = int(_script(schema).get_current_head() or 0)
+    head = _head(schema)
     lines = [line for line in body.splitlines() if not line.strip().startswith("#")]
-    return DRAFT.format(
-        party=schema.party, number=head + 1, before=repr(str(head)) if head else None, body="\n".join(lines).replace("'", '"')
-    )
+    return DRAFT.format(party=schema.party, number=head + 1, before=repr(str(head)) if head else None, body="\n".join(lines))
 
 
-def upgrade_on(connection: Connection, schema: "Schema") -> None:
-    """Bring the books of an open connection to the newest format."""
-    script = _script(schema)
-    context = _context(connection, schema)
+@contextmanager
+def _upgraded(where: str | Path, schema: "Schema") -> Iterator[Connection]:
+    books = at(where, name=schema.party)
+    books.acquire()
+    try:
+        upgrade(books, schema)
+        with _Session(books) as connection:
+            yield connection
+    finally:
+        books.release()
+
+
+def _upgrade(connection: Connection, schema: "Schema", found: int) -> None:
+    script, context = _script(schema), _context(connection, schema)
+    steps = list(script.iterate_revisions("head", str(found) if found else "base"))
     with Operations.context(context):
-        for step in reversed(list(script.walk_revisions())):
+        for step in reversed(steps):
             step.module.upgrade()
+    context.stamp(script, "head")
 
 
 class _Session:
     """A SQLAlchemy connection in one transaction that covers table definitions too."""
 
-    def __init__(self, url: str, label: str) -> None:
-        self._label = label
-        self._engine: Engine = create_engine(url, poolclass=pool.NullPool)
+    def __init__(self, database: Database) -> None:
+        self._label, self._engine = database.label, database.engine()
         if self._engine.dialect.name == "sqlite":
             # the driver would run table definitions outside of transactions
             event.listen(self._engine, "connect", lambda link, _: setattr(link, "isolation_level", None))
@@ -135,6 +138,10 @@ class _Session:
             raise StoreError(f"{self._label}: upgrade failed: {fault.orig}") from fault
 
 
+def _head(schema: "Schema") -> int:
+    return int(_script(schema).get_current_head() or 0)
+
+
 def _script(schema: "Schema") -> ScriptDirectory:
     return ScriptDirectory(dir=str(schema.migrations), version_locations=[str(schema.migrations)])
 
@@ -147,10 +154,10 @@ def _context(connection: Connection, schema: "Schema") -> MigrationContext:
     return MigrationContext.configure(connection, opts=opts)
 
 
-def _found(connection: Connection, context: MigrationContext, schema: "Schema", label: str) -> int:
+def _found(connection: Connection, schema: "Schema", label: str) -> int:
     tables = set(inspect(connection).get_table_names())
     if f"{schema.party}_format" in tables:
-        revision = context.get_current_revision()
+        revision = _context(connection, schema).get_current_revision()
         return int(revision) if revision else 0
     owners = sorted(name.removesuffix("_format") for name in tables if name.endswith("_format"))
     if owners or tables & set(schema.metadata.tables):

@@ -11,9 +11,11 @@ from typing import Any
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import IntDumper
 from psycopg.types.string import BytesBinaryDumper
-from sqlalchemy import make_url
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.pool import NullPool
 
 from shanfu.errors import Conflict, StoreError, StoreGone
 
@@ -25,6 +27,14 @@ HOLDER = (
     f"AND ((classid::bigint << 32) | objid::bigint) = {LOCK} AND pg_locks.database = datid"
 )
 CONNECT_SECONDS = 5
+SETTINGS = (
+    "synchronous_commit = on",
+    "timezone = 'UTC'",
+    "lock_timeout = '2s'",  # the server needs a moment to see that the writer before us was killed
+    "tcp_keepalives_idle = 10",  # and half a minute to see that its machine is gone
+    "tcp_keepalives_interval = 5",
+    "tcp_keepalives_count = 4",
+)
 KEPT_STATEMENTS = 1000  # prepared per session; a host has some dozens
 
 
@@ -46,8 +56,12 @@ class PostgreSQL:
         parts = make_url(url)
         self.label = f"{name}: {parts.render_as_string(hide_password=True)}"
         self._conninfo = parts.set(drivername="postgresql").render_as_string(hide_password=False)
-        self.migration_url = parts.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        self._url = parts.set(drivername="postgresql+psycopg")
         self._name, self._read_only = name, read_only
+
+    def engine(self) -> Engine:
+        """Return SQLAlchemy's way to the same database, for migrations."""
+        return create_engine(self._url, poolclass=NullPool)
 
     def acquire(self) -> None:
         """Nothing yet: the lock belongs to the session, and `connect` takes it."""
@@ -64,8 +78,8 @@ class PostgreSQL:
         link.prepared_max = KEPT_STATEMENTS
         link.adapters.register_dumper(int, _Whole)
         link.adapters.register_dumper(bytes, _Octets)
-        link.execute("SET synchronous_commit = on")
-        link.execute("SET timezone = 'UTC'")
+        for setting in SETTINGS:
+            link.execute(f"SET {setting}")
         if not self._read_only:
             self._lock()
         link.autocommit = False
@@ -73,17 +87,19 @@ class PostgreSQL:
         self._cursor = link.cursor(binary=True)
 
     def _lock(self) -> None:
-        (got,) = self._link.execute(f"SELECT pg_try_advisory_lock({LOCK})", (self._name,)).fetchone() or (False,)
-        if got:
-            return
-        holders = self._link.execute(HOLDER, (self._name,)).fetchall()
-        self._link.close()
-        raise Conflict(f"{self.label} is in use by {holders[0][0] if holders else 'another process'}")
+        try:
+            self._link.execute(f"SELECT pg_advisory_lock({LOCK})", (self._name,))
+        except errors.LockNotAvailable:
+            holders = self._link.execute(HOLDER, (self._name,)).fetchall()
+            self._link.close()
+            raise Conflict(f"{self.label} is in use by {holders[0][0] if holders else 'another process'}") from None
 
     def begin(self) -> None:
-        """Start a transaction: the driver does with the first statement, so only a dead session shows here."""
+        """Start a transaction: the driver does with the first statement, so only the session's state is looked at."""
         if self._link.closed:
             raise psycopg.OperationalError("the connection is closed")
+        if self._link.info.transaction_status != TransactionStatus.IDLE:
+            raise StoreError(f"{self.label}: another transaction is open")
 
     def commit(self) -> None:
         """Make it durable."""

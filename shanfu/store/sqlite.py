@@ -11,6 +11,9 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
+
 from shanfu.errors import Conflict, StoreError, StoreGone
 from shanfu.store.lock import Lock
 
@@ -40,15 +43,14 @@ class SQLite:
         self._lock: Lock | None = None
         self._anchor: sqlite3.Connection | None = None  # what keeps a memory alive across reopen
 
-    @property
-    def migration_url(self) -> str:
-        """The URL under which SQLAlchemy reaches the same database."""
-        return f"sqlite:///{self._uri()}&uri=true"
+    def engine(self) -> Engine:
+        """Return SQLAlchemy's way to the same database, for migrations."""
+        return create_engine("sqlite://", creator=lambda: sqlite3.connect(self._uri(), uri=True), poolclass=NullPool)
 
     def _uri(self) -> str:
         if self._in_memory:
             return f"file:{self._file}?mode=memory&cache=shared"
-        mode = "ro" if self._read_only else "rwc"
+        mode = "ro" if self._read_only else "rw"  # `acquire` made the file; one that vanished since is not made anew
         return f"{self._file.absolute().as_uri()}?mode={mode}"
 
     def acquire(self) -> None:
@@ -103,6 +105,7 @@ class SQLite:
     def disconnect(self) -> None:
         """Close the connection; an open transaction is undone."""
         with contextlib.suppress(AttributeError, sqlite3.Error):
+            self._cursor.close()  # its statement would keep the file open
             self._link.close()
 
     def release(self) -> None:

@@ -51,21 +51,25 @@ class Statement:
 
 
 def _compile(core: Executable, names: Sequence[str], dialect: str) -> tuple[str, Arrange | None]:
-    ready = cast("ClauseElement", visitors.replacement_traverse(cast("ClauseElement", core), {}, _written_out))
+    declared: set[str] = set()
+
+    def written_out(element: Any, **_: Any) -> Any:
+        if not isinstance(element, BindParameter) or isinstance(element.value, bytes):  # bytes have no common literal
+            return None
+        if not element.required:
+            return element.render_literal_execute()
+        declared.add(element.key)
+        return bindparam(element.key, None, type_=element.type)
+
+    ready = cast("ClauseElement", visitors.replacement_traverse(cast("ClauseElement", core), {}, written_out))
     compiled = ready.compile(dialect=DIALECTS[dialect], compile_kwargs={"render_postcompile": True})
     assert isinstance(compiled, SQLCompiler)
+    if unlike := sorted(declared ^ set(names)):
+        raise TypeError(f"parameters {', '.join(unlike)}: named in the statement or by its owner, but not by both")
     order = list(compiled.positiontup or ())
-    constants = [name for name in dict.fromkeys(order) if name not in names and compiled.params[name] is not None]
+    constants = [name for name in dict.fromkeys(order) if name not in declared]
     places = {name: place for place, name in enumerate([*names, *constants])}
-    if missing := [name for name in order if name not in places] + [name for name in names if name not in order]:
-        raise TypeError(f"parameters {', '.join(missing)}: named in the statement or by its owner, but not by both")
     return str(compiled), _arrange([places[name] for name in order], tuple(compiled.params[name] for name in constants))
-
-
-def _written_out(element: Any, **_: Any) -> Any:
-    if not isinstance(element, BindParameter):
-        return None
-    return bindparam(element.key, None, type_=element.type) if element.required else element.render_literal_execute()
 
 
 def _arrange(places: list[int], constants: Params) -> Arrange | None:

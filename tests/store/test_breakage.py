@@ -95,6 +95,20 @@ def test_a_folder_that_may_not_be_written(tmp_path):
     assert "books.db: cannot be written: Permission denied" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["with space.db", "100% #1?&mode=ro.db", "闪付.db"])
+def test_any_file_name_will_do(tmp_path, name):
+    with Store.open(tmp_path / name, schema=SCHEMA, name="sample") as store:
+        fill(store, range(3))
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [name, f"{name}.lock"]
+
+
+def test_a_file_that_vanishes_is_not_made_anew(tmp_path):
+    with Store.open(tmp_path / "books.db", schema=SCHEMA, name="sample") as store:
+        (tmp_path / "books.db").unlink()
+        with pytest.raises(StoreGone, match="unable to open"):
+            store.reopen()
+
+
 def test_a_reader_makes_no_books(tmp_path):
     with pytest.raises(StoreGone, match="unable to open"):
         Store.open(tmp_path / "books.db", schema=SCHEMA, name="sample", read_only=True)

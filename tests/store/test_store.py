@@ -7,11 +7,12 @@ import textwrap
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, select, update
 
 from shanfu.clock import ManualClock
 from shanfu.errors import Conflict, StoreError, StoreGone
 from shanfu.store import Sequencer, Shelf, Statement, Store
+from tests.budget import examples
 from tests.store.tables import (
     ACCOUNTS,
     DONE,
@@ -274,6 +275,29 @@ def test_statements_take_parameters_by_name_and_constants_by_value(store):
         Statement(core, "low", "high", "nothing").compiled("sqlite")
 
 
+def test_statements_may_write(store):
+    fill(store)
+    c = journal_table.c
+    closing = Statement(
+        update(journal_table)
+        .where(c.state == WAITING, c.seq < bindparam("below"))
+        .values(state=DONE, deadline_ms=None, rrn="100%", answer=b"\0"),
+        "below",
+    )
+    with store.begin() as tx:
+        assert tx.rows(closing, (3,)) == []
+        done = Statement(JOURNAL.select().where(c.state == DONE, c.rrn == "100%"))
+        assert {(row.deadline_ms, row.rrn, row.answer) for row in JOURNAL.open(tx).select(done)} == {(None, "100%", b"\0")}
+
+
+def test_one_transaction_at_a_time(store):
+    with store.begin() as tx:
+        tx.rows(COUNT)
+        with pytest.raises(StoreError, match="transaction"):
+            store.begin()
+    assert count(store) == 0
+
+
 def test_accounts_are_updated_once_however_many_messages_touch_them(store):
     with store.begin() as tx:
         book = ACCOUNTS.open(tx)
@@ -338,7 +362,7 @@ CHILD = """
 """
 
 
-@pytest.mark.parametrize("acknowledged", [1, 25])
+@pytest.mark.parametrize("acknowledged", range(1, examples(2, heavy=60)))
 def test_every_acknowledged_row_survives_kill_9(where, acknowledged):
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD), where], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout
