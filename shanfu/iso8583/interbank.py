@@ -253,5 +253,5 @@ def prepare_interbank(frame: InterbankFrame) -> Unsealed:
     `seal` takes the eight ASCII hex characters of DE128.
     """
     message = frame.message
-    body = INTERBANK.encode(replace(message, fields={**message.fields, 128: "00000000"}))
+    body = INTERBANK.encode(Message(message.mti, {**message.fields, 128: "00000000"}, (), message.kept))
     return Unsealed(_head(frame, len(body)), mac_input(message), body[:-8])

@@ -12,7 +12,7 @@ Terminal and acquirer call this. Sources: ISO 8583:1987 for the formats; frame, 
 terminal implementations (docs/sources.md), since the scheme's own terminal specification is not freely licensed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shanfu.errors import DecodeError, Fault, ProtocolError
 from shanfu.iso8583.codec import Dialect, Message
@@ -200,7 +200,7 @@ def prepare_pos(frame: PosFrame) -> Unsealed:
     '02002000000000000001000000'
     """
     message = frame.message
-    body = POS.encode(replace(message, fields={**message.fields, 64: bytes(8)}))
+    body = POS.encode(Message(message.mti, {**message.fields, 64: bytes(8)}, (), message.kept))
     return Unsealed(_head(frame, len(body)), body[:-8])
 
 
