@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from structlog.testing import capture_logs
 
 from shanfu.clock import ManualClock, SystemClock
@@ -254,28 +256,30 @@ async def test_an_unreachable_station_is_one_line_and_not_one_for_each_try(hub: 
     assert [line["event"] for line in lines] == ["link_unreachable"]
 
 
-async def test_a_link_stays_up_while_idle_frames_come_and_is_given_up_when_they_stop(hub: Hub) -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(100):
+        writer.write(data)
+    writer.close()
 
-    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(100):
-            heard.append(data)
-            writer.write(b"\0\0")
-        writer.close()
 
-    heard: list[bytes] = []
-    for serve, ends in ((echo, False), (silent, True)):
-        server = await asyncio.start_server(serve, LOCAL, 0)
-        port = server.sockets[0].getsockname()[1]
-        with capture_logs() as lines:
-            async with linked(hub, [caller(port, idle_frame=b"\0\0", idle_s=0.15)]):
-                await asyncio.sleep(1.2)
-        assert any("three idle tests" in line.get("why", "") for line in lines) == ends
-        server.close()
-    assert len(heard) >= 4
-    assert set(heard) == {b"\0\0"}
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize(("peer", "dead"), [(echo, False), (silent, True)])
+async def test_a_link_stands_while_idle_frames_come_and_is_given_up_when_they_stop(
+    hub: Hub, peer: Callable, dead: bool
+) -> None:
+    server = await asyncio.start_server(peer, LOCAL, 0)
+    link = caller(server.sockets[0].getsockname()[1], idle_frame=b"\0\0", idle_s=0.2)
+    with capture_logs() as lines:
+        async with linked(hub, [link]):
+            await asyncio.sleep(1.2)
+            stood = "far" in hub.stations and len(hub.worker.host.news) == 1
+    server.close()
+    assert stood != dead
+    assert any("three idle tests" in line.get("why", "") for line in lines) == dead
 
 
 async def test_a_port_in_use_is_one_line(hub: Hub, store: Store) -> None:
@@ -368,6 +372,32 @@ async def test_a_caller_refuses_a_stranger(
                 await asyncio.sleep(0.3)
     assert hub.worker.host.news == []
     assert [line["why"] for line in lines if line["event"] == "link_unreachable"] == [f"its {why}"]
+
+
+async def test_a_certificate_without_a_name_is_nobody(hub: Hub, certificates: Path) -> None:
+    folder = certificates / "ours"
+    authority = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+    authority_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+    own_key = serialization.load_pem_private_key((folder / "48120000.key").read_bytes(), None)
+    nameless = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(authority.subject)
+        .public_key(own_key.public_key())
+        .serial_number(1)
+        .not_valid_before(authority.not_valid_before_utc)
+        .not_valid_after(authority.not_valid_after_utc)
+        .sign(authority_key, hashes.SHA256())
+    )
+    (folder / "48120000.pem").write_bytes(nameless.public_bytes(serialization.Encoding.PEM))
+    with capture_logs() as lines:
+        async with linked(hub, [listening(folder)]) as ports:
+            tls = client_context(folder, "48120000")
+            async with dial(ports[0], ssl=tls, server_hostname="network") as line:
+                line.say("add bank-1")  # what it says of itself does not count
+                assert await line.ended()
+    assert [line["why"][:34] for line in lines if line["event"] == "link_closed"] == ["its certificate has no common name"]
+    assert hub.worker.host.batches == []
 
 
 async def test_a_caller_and_a_server_over_mutual_tls(hub: Hub, certificates: Path, tmp_path: Path) -> None:
