@@ -1,1 +1,50 @@
-"""To be written."""
+"""The issuer: the bank that gave out the card and keeps the account.
+
+In the world: customers, their accounts, the ledger, the cards; it says yes or no to every payment of its cards. It is asked by
+the network, over one link in the interbank dialect, and asks nobody but its HSM and its books. Administration (opening
+accounts, issuing cards, reading the ledger) comes in through `admin`.
+
+Files in reading order: host (batches in, answers out), requests (what arrived), decide (the rules), record (what changes),
+reasons (the outcomes), prove (what the HSM is asked), answers, management (sign-on, keys, cut-off), clearing (what time asks);
+books, and one file per book: cards, accounts, customers, journal, ledger, links; config, policy (with `policy.toml`), settings;
+events (what is told), admin (the bank's counter).
+"""
+
+from shanfu.issuer.accounts import Account, AccountKind, AccountState, account_name
+from shanfu.issuer.admin import (
+    CardOrder,
+    CardView,
+    JournalLine,
+    PostingLine,
+    account_names,
+    balance,
+    card_state,
+    deposit,
+    install_key,
+    issue_card,
+    issue_cards,
+    journal_lines,
+    list_accounts,
+    open_account,
+    open_customer,
+    postings_of,
+    reset_pin,
+    set_status,
+    unbalanced,
+    unlock_pin,
+)
+from shanfu.issuer.books import SCHEMA, IssuerBooks
+from shanfu.issuer.cards import CardState, imk_label
+from shanfu.issuer.config import LOOKUP, SEAL, IssuerConfig, pvk_label
+from shanfu.issuer.host import Issuer
+from shanfu.issuer.ledger import Chart, EntryKind, Line, TrialLine, statement, trial_balance
+from shanfu.issuer.policy import Limits, Policy
+from shanfu.issuer.reasons import Reason
+
+__all__ = [
+    "LOOKUP", "SCHEMA", "SEAL", "Account", "AccountKind", "AccountState", "CardOrder", "CardState", "CardView", "Chart",
+    "EntryKind", "Issuer", "IssuerBooks", "IssuerConfig", "JournalLine", "Limits", "Line", "Policy", "PostingLine", "Reason",
+    "TrialLine", "account_name", "account_names", "balance", "card_state", "deposit", "imk_label", "install_key", "issue_card",
+    "issue_cards", "journal_lines", "list_accounts", "open_account", "open_customer", "postings_of", "pvk_label", "reset_pin",
+    "set_status", "statement", "trial_balance", "unbalanced", "unlock_pin",
+]  # fmt: skip

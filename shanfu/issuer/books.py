@@ -1,0 +1,113 @@
+"""The issuer's books as one turn sees them: loaded by key, changed in memory, saved in bulk.
+
+`load` fetches what a batch of requests needs, one query per table; `save` writes what was changed or added. Whoever works on
+the rows never speaks to the database.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import func, select
+
+from shanfu.hsm import Keyring, KeyRow, keys_table
+from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, account_name
+from shanfu.issuer.cards import BY_CARD, CARDS, Card
+from shanfu.issuer.customers import CUSTOMERS
+from shanfu.issuer.journal import BY_NAME, JOURNAL, JournalRow
+from shanfu.issuer.ledger import ENTRIES
+from shanfu.issuer.links import DAYS, LINKS
+from shanfu.issuer.requests import Request
+from shanfu.issuer.tables import METADATA
+from shanfu.store import Schema, Shelf, Statement, Transaction, bucket_of
+
+__all__ = ["KEYS", "SCHEMA", "IssuerBooks", "Numbers"]
+
+KEYS: Final = Shelf(keys_table(METADATA), KeyRow)
+SCHEMA: Final = Schema(party="issuer", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
+
+_LAST: Final = Statement(select(func.max(JOURNAL.table.c.seq)))
+EPOCH_MS: Final = 1_577_836_800_000  # as in the store's sequencer: 2020-01-01, 43 bits of milliseconds, then a counter
+COUNTER_BITS: Final = 20
+
+
+class Numbers:
+    """Gives the journal's row numbers: they grow with time, and go on from the last one the books hold."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+
+    def seed(self, tx: Transaction) -> None:
+        """Learn the last number in the books, once in a process."""
+        if self._last is None:
+            found = tx.one(_LAST)
+            self._last = int(found[0]) if found and found[0] is not None else 0
+
+    def next(self, now_ms: int) -> int:
+        """Return a number larger than all before."""
+        self._last = max((self._last or 0) + 1, (now_ms - EPOCH_MS) << COUNTER_BITS)
+        return self._last
+
+
+class IssuerBooks:
+    """The rows of one turn."""
+
+    __slots__ = ("_numbers", "accounts", "cards", "customers", "days", "entries", "journal", "keys", "links",
+                 "now_ms", "tx")  # fmt: skip
+
+    def __init__(self, tx: Transaction, *, now_ms: int, numbers: Numbers) -> None:
+        numbers.seed(tx)
+        self.tx, self.now_ms, self._numbers = tx, now_ms, numbers
+        self.keys = Keyring(KEYS, tx, now_ms=now_ms)
+        self.customers = CUSTOMERS.open(tx)
+        self.cards = CARDS.open(tx)
+        self.accounts = ACCOUNTS.open(tx)
+        self.journal = JOURNAL.open(tx)
+        self.entries = ENTRIES.open(tx)
+        self.links = LINKS.open(tx)
+        self.days = DAYS.open(tx)
+
+    def save(self) -> None:
+        """Write every changed and added row through the transaction."""
+        self.keys.save()
+        for book in (self.customers, self.cards, self.accounts, self.journal, self.entries, self.links, self.days):
+            book.save()
+
+    def next_seq(self) -> int:
+        """Return the number of the next journal row."""
+        return self._numbers.next(self.now_ms)
+
+    def load(self, requests: Sequence[Request], buckets: int) -> None:
+        """Fetch cards, journal rows and accounts of these requests, whose `card` is set."""
+        self.cards.load(BY_CARD, [request.card for request in requests])
+        names = []
+        for request in requests:
+            bucket = self.bucket(request, buckets)
+            names.append((bucket, request.name))
+            if request.original:
+                names.append((bucket, request.original))
+        found = self.journal.load(BY_NAME, names)
+        # a reversed void gives its payment back: the original's original
+        found += self.journal.load(BY_NAME, [(row.bucket, row.original) for row in found if row.original])
+        wanted = [(row.bucket, row.account) for row in found if row.account]
+        for request in requests:
+            if card := self.card(request):
+                wanted.append((card.bucket, account_name(card.account_group, request.currency)))
+        self.accounts.load(BY_ACCOUNT, wanted)
+
+    def card(self, request: Request) -> Card | None:
+        """The request's card, if it is ours."""
+        return self.cards.find(BY_CARD, request.card)
+
+    def bucket(self, request: Request, buckets: int) -> int:
+        """Where the request's rows lie: with its card; an unknown card's refusal lies by its hash."""
+        card = self.card(request)
+        return card.bucket if card else bucket_of(request.card, buckets)
+
+    def row(self, bucket: int, name: str) -> JournalRow | None:
+        """A journal row by the interbank name; it was loaded."""
+        return self.journal.find(BY_NAME, (bucket, name)) if name else None
+
+    def account(self, bucket: int, name: str) -> Account | None:
+        """An account by its name; it was loaded."""
+        return self.accounts.find(BY_ACCOUNT, (bucket, name))

@@ -1,0 +1,105 @@
+"""Cards: the sealed PAN and its look-up, what state the card is in, how its PIN and its cryptograms are checked.
+
+A card is found by the keyed hash of its PAN; the number itself lies sealed and is opened for nobody but administration,
+since a request brings the PAN with it. The ATC here is the last one whose cryptogram was right.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import Index
+
+from shanfu.hsm import Algorithm
+from shanfu.issuer.reasons import Reason
+from shanfu.issuer.tables import METADATA
+from shanfu.store import Shelf, book, number, octets, text
+
+__all__ = ["BY_CARD", "CARDS", "Card", "CardState", "imk_label"]
+
+BY_CARD: Final = ("card",)
+
+
+class CardState(StrEnum):
+    """What the bank says of a card, and with which reason it refuses one that is not active."""
+
+    refusal: Reason | None
+
+    def __new__(cls, name: str, refusal: Reason | None) -> "CardState":
+        """Build a row of the table."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.refusal = refusal
+        return member
+
+    # fmt: off
+    ACTIVE   = "active",   None
+    BLOCKED  = "blocked",  Reason.CARD_BLOCKED
+    CLOSED   = "closed",   Reason.CARD_CLOSED
+    EXPIRED  = "expired",  Reason.CARD_EXPIRED
+    INACTIVE = "inactive", Reason.CARD_INACTIVE
+    LOST     = "lost",     Reason.CARD_LOST
+    STOLEN   = "stolen",   Reason.CARD_STOLEN
+    # fmt: on
+
+
+REFUSALS: Final = {state.value: state.refusal for state in CardState}
+
+
+def imk_label(family: str, algorithm: Algorithm, dki: int) -> str:
+    """Return the label of the master key that a card's 9F10 points to: the card's family, its algorithm byte and DKI.
+
+    >>> imk_label("debit", Algorithm.SM4, 1)
+    'imk-ac/debit/sm4/01'
+    """
+    return f"imk-ac/{family}/{algorithm.name.lower()}/{dki:02X}"
+
+
+@dataclass(slots=True)
+class Card:
+    """One card. `card` is the keyed hash of the PAN, `masked` what people see, `algorithms` names of `Algorithm`, spaced."""
+
+    bucket: int
+    card: str
+    account_group: str
+    pan_sealed: bytes = field(repr=False)
+    masked: str
+    psn: str
+    expiry: str
+    state: str
+    product: str
+    imk_family: str
+    algorithms: str
+    pvki: str
+    pvv: str = field(repr=False)
+    pin_tries_left: int
+    atc: int
+    since_ms: int
+
+    @property
+    def refusal(self) -> Reason | None:
+        """The reason to refuse a card in this state, None for an active one."""
+        return REFUSALS[self.state]
+
+
+_TABLE: Final = book(
+    "cards",
+    METADATA,
+    text("card", key=True),
+    text("account_group"),
+    octets("pan_sealed"),
+    text("masked"),
+    text("psn"),
+    text("expiry"),
+    text("state"),
+    text("product"),
+    text("imk_family"),
+    text("algorithms"),
+    text("pvki"),
+    text("pvv"),
+    number("pin_tries_left"),
+    number("atc"),
+    number("since_ms"),
+)
+Index("cards_card", _TABLE.c.card, unique=True)
+CARDS: Final = Shelf(_TABLE, Card)

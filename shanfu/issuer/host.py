@@ -1,0 +1,288 @@
+"""The issuing bank's host: batches in, answers out, through load → prove → decide → record.
+
+A batch is worked in stretches: network management changes keys, so what comes before a key reset is proved under the old ones
+and what comes after under the new. Within a stretch each table is read once and each kind of proof asked for once; decisions
+are then made one after the other on the loaded rows, so two payments of one account, or one request twice, see each other.
+
+Sources: the shape of hosts in `shanfu.links`, the order of checks in `decide`, the wires page for what is answered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shanfu.errors import DecodeError
+from shanfu.hsm import HSM, KeyBlock, Proof
+from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, prepare_interbank
+from shanfu.issuer.accounts import Account, account_name
+from shanfu.issuer.answers import MACED, answer, answerable, chip_answer, rejected
+from shanfu.issuer.books import IssuerBooks, Numbers
+from shanfu.issuer.clearing import clear_closed_days, release_lapsed
+from shanfu.issuer.config import IssuerConfig
+from shanfu.issuer.decide import Facts, decide, repeated
+from shanfu.issuer.events import decision_event, frame_event, remark
+from shanfu.issuer.journal import JournalRow
+from shanfu.issuer.management import Management
+from shanfu.issuer.prove import Prover
+from shanfu.issuer.reasons import Reason
+from shanfu.issuer.record import record
+from shanfu.issuer.requests import Kind, Request, read
+from shanfu.links import Inbound, Outbound, Turn
+from shanfu.links import Kind as Arrival
+from shanfu.store import Transaction
+
+__all__ = ["Issuer"]
+
+
+@dataclass(slots=True)
+class Case:
+    """One request on its way to an answer."""
+
+    request: Request
+    reason: Reason | None = None
+    row: JournalRow | None = None
+    facts: Facts | None = None
+    proof: Proof | None = None
+    earns_arpc: bool = False
+
+
+class Issuer:
+    """The bank that issued the card. With `watch` it tells every frame and every decision as events."""
+
+    def __init__(self, config: IssuerConfig, hsm: HSM, watch: bool = False) -> None:
+        config.check()
+        self.name, self._config, self._watch = config.name, config, watch
+        self._hsm, self._prover = hsm, Prover(hsm, config)
+        self._management = Management(config, self._prover)
+        self._numbers = Numbers()
+        self._mak: KeyBlock | None = None  # the last one seen, for refusals that cannot look into the books
+
+    # -- the three questions a host is asked ---------------------------------------------------------------------------
+
+    def books(self, tx: Transaction, *, now_ms: int) -> IssuerBooks:
+        """Open the books for one turn."""
+        return IssuerBooks(tx, now_ms=now_ms, numbers=self._numbers)
+
+    def handle(self, batch: Sequence[Inbound], books: IssuerBooks) -> Turn:
+        """Work a batch in the order of arrival."""
+        turn, stretch = Turn(), list[Request]()
+        for inbound in batch:
+            frame = self._open(inbound, books, turn)
+            if frame is not None and frame.message.mti[:2] in MACED and answerable(frame.message):
+                stretch.append(self._read(inbound, frame, books))
+                continue
+            self._work(stretch, books, turn)
+            stretch = []
+            if inbound.kind is not Arrival.FRAME:
+                self._link_changed(inbound, books, turn)
+            elif frame is not None:
+                self._manage(frame, books, turn)
+        self._work(stretch, books, turn)
+        return turn
+
+    def due(self, books: IssuerBooks) -> Turn:
+        """Ask again for an unanswered sign-on, clear closed days, release lapsed holds; a bounded number of rows."""
+        turn = Turn()
+        for frame in self._management.unanswered(books):
+            self._send(turn, books, frame, encode_interbank(frame))
+        if cleared := clear_closed_days(books):
+            self._tell(turn, books, f"cleared {cleared} held payments of closed days")
+        if lapsed := release_lapsed(books, days=self._config.policy.hold_days):
+            self._tell(turn, books, f"released {lapsed} holds that lapsed")
+        return turn
+
+    def refuse(self, inbound: Inbound, fault: Exception, now_ms: int) -> Turn:
+        """Answer one message that cannot be worked: 30 when it does not parse, else 96; nothing is stored."""
+        turn = Turn()
+        what = f"message not worked: {type(fault).__name__}"
+        turn.events.append(remark(self.name, what, reason=Reason.MALFUNCTION.name, at_ms=now_ms))
+        if inbound.kind is not Arrival.FRAME or inbound.station != self._config.network:
+            return turn
+        try:
+            frame = decode_interbank(inbound.frame)
+        except DecodeError:
+            self._reject(inbound, turn)
+            return turn
+        if frame.header.rejected or frame.message.mti[:2] not in MACED or not answerable(frame.message):
+            return turn
+        reply = answer(frame, Reason.FORMAT if isinstance(fault, DecodeError) else Reason.MALFUNCTION)
+        if self._mak is None:
+            turn.outbound.append(Outbound(inbound.station, encode_interbank(reply)))
+        else:
+            sealed = self._prover.seal([(prepare_interbank(reply), reply.message)], self._mak)
+            turn.outbound.append(Outbound(inbound.station, sealed[0]))
+        return turn
+
+    # -- arrivals ------------------------------------------------------------------------------------------------------
+
+    def _open(self, inbound: Inbound, books: IssuerBooks, turn: Turn) -> InterbankFrame | None:
+        """Decode a frame from the network; what is not one is told, and goes back rejected where that is possible."""
+        if inbound.kind is not Arrival.FRAME:
+            return None
+        if inbound.station != self._config.network:
+            self._tell(turn, books, f"dropped a frame from {inbound.station}: not our network")
+            return None
+        try:
+            frame = decode_interbank(inbound.frame)
+        except DecodeError as fault:
+            self._tell(turn, books, f"rejected a frame that does not parse: {fault}", Reason.FORMAT)
+            self._reject(inbound, turn)
+            return None
+        if frame.header.rejected:
+            self._tell(turn, books, f"our message came back with reject code {frame.header.reject_code}")
+            return None
+        if self._watch:
+            event = frame_event(inbound.frame, frame, source=inbound.station, target=self.name, at_ms=books.now_ms)
+            turn.events.append(event)
+        return frame
+
+    def _reject(self, inbound: Inbound, turn: Turn) -> None:
+        if (back := rejected(inbound.frame)) is not None:
+            turn.outbound.append(Outbound(inbound.station, back))
+
+    def _read(self, inbound: Inbound, frame: InterbankFrame, books: IssuerBooks) -> Request:
+        request = read(frame, now_ms=books.now_ms)
+        late = inbound.arrived_ms and books.now_ms - inbound.arrived_ms > self._config.patience_ms
+        if late and request.kind in (Kind.PURCHASE, Kind.BALANCE, Kind.VOID):
+            request.late = True
+        return request
+
+    def _link_changed(self, inbound: Inbound, books: IssuerBooks, turn: Turn) -> None:
+        if inbound.station != self._config.network:
+            return
+        if inbound.kind is Arrival.DOWN:
+            self._management.link_down(books)
+            return
+        ask = self._management.link_up(books)
+        self._send(turn, books, ask, encode_interbank(ask))
+
+    def _manage(self, frame: InterbankFrame, books: IssuerBooks, turn: Turn) -> None:
+        message = frame.message
+        if not answerable(message):
+            known = message.mti == "0830" and self._management.answered(frame, books)
+            if not known:
+                self._tell(turn, books, f"dropped {message.mti}: it answers nothing we have asked")
+        elif message.mti[:2] == "08":
+            code, sealed = self._management.work(frame, books)
+            self._tell(turn, books, f"network management {message.text(70, '')}: answered {code}")
+            self._send(turn, books, decode_interbank(sealed) if self._watch else frame, sealed)
+        else:
+            reply = answer(frame, Reason.UNKNOWN_KIND)
+            self._send(turn, books, reply, encode_interbank(reply))
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _work(self, stretch: list[Request], books: IssuerBooks, turn: Turn) -> None:
+        """Answer a stretch of requests: prove, load, prove more, decide and record each, answer all."""
+        if not stretch:
+            return
+        self._prover.load_keys(books.keys)
+        if books.keys.has(self._config.mak):
+            self._mak = books.keys.current(self._config.mak)
+        cases = [Case(request) for request in stretch]
+        good = self._authentic(cases, books)
+        requests = [case.request for case in good]
+        self._prover.lookups(requests, books.keys)
+        books.load(requests, self._config.buckets)
+        self._prove(good, books)
+        for case in good:
+            self._judge(case, books, turn)
+        self._answer_cards(good)
+        self._answer_all(cases, books, turn)
+
+    def _authentic(self, cases: list[Case], books: IssuerBooks) -> list[Case]:
+        """Refuse what has a wrong MAC, no name, or has waited too long; return the rest."""
+        verdicts = self._prover.right_macs([case.request.message for case in cases], books.keys)
+        for case, right in zip(cases, verdicts, strict=True):
+            if not right:
+                case.reason = Reason.MAC_WRONG
+            elif not case.request.name:
+                case.reason = Reason.FORMAT
+            elif case.request.late:
+                case.reason = Reason.BUSY
+        return [case for case in cases if case.reason is None]
+
+    def _prove(self, cases: list[Case], books: IssuerBooks) -> None:
+        """Ask for the proofs of all cryptograms at once, then of the PINs of those that were right."""
+        claims, seen = [], set[str]()
+        for case in cases:
+            request = case.request
+            bucket, card = books.bucket(request, self._config.buckets), books.card(request)
+            case.facts = Facts(request, self._config.policy, books.now_ms, card)
+            is_repeat = request.name in seen or books.row(bucket, request.name) is not None
+            seen.add(request.name)
+            if card and request.chip and not request.fault and not is_repeat:
+                claims.append((case.facts, case, card))
+        if not claims:
+            return
+        pairs = [(facts.request, card) for facts, _, card in claims]
+        self._prover.load_keys(books.keys, pairs)
+        for (facts, case, _), (known, proof) in zip(claims, self._prover.cryptograms(pairs, books.keys), strict=True):
+            facts.key_known, facts.proved, case.proof = known, proof is not None, proof
+        with_pin = [(facts, card) for facts, case, card in claims if case.proof and facts.request.pin]
+        if with_pin:
+            verdicts = self._prover.pins([(facts.request, card) for facts, card in with_pin], books.keys)
+            for (facts, _), verdict in zip(with_pin, verdicts, strict=True):
+                facts.pin = verdict
+
+    def _judge(self, case: Case, books: IssuerBooks, turn: Turn) -> None:
+        """Give the stored answer to a repeat, or decide and record."""
+        request, facts = case.request, case.facts
+        assert facts
+        bucket = books.bucket(request, self._config.buckets)
+        before = books.row(bucket, request.name)
+        if before is not None:
+            refusal = repeated(request, before)
+            case.reason, case.row = (refusal, None) if refusal else (Reason[before.reason], before)
+            self._tell(turn, books, f"repeat of {request.name}: answered {case.reason.code}", refusal)
+            return
+        facts.original = books.row(bucket, request.original)
+        facts.account = _account(facts, books)
+        decision = decide(facts)
+        if self._watch:
+            turn.events.append(decision_event(self.name, facts, decision, at_ms=books.now_ms))
+        case.row = record(books, facts, decision, issuer=self._config.institution, bucket=bucket)
+        case.reason, case.earns_arpc = decision.reason, decision.cryptogram_right
+
+    def _answer_cards(self, cases: list[Case]) -> None:
+        """Make the answers to right cryptograms: each proof buys one, for approvals and refusals alike."""
+        earned = [case for case in cases if case.earns_arpc and case.proof and case.row]
+        jobs = [(case.proof, case.row.response_code.encode()) for case in earned if case.proof and case.row]
+        if not jobs:
+            return
+        for case, arpc in zip(earned, self._hsm.make_arpcs(jobs), strict=True):
+            assert case.row
+            assert case.request.chip
+            case.row.chip = chip_answer(arpc, case.row.response_code, case.request.chip.atc)
+
+    def _answer_all(self, cases: list[Case], books: IssuerBooks, turn: Turn) -> None:
+        replies = []
+        for case in cases:
+            assert case.reason
+            row = None if case.request.kind is Kind.REVERSAL else case.row
+            replies.append(answer(case.request.frame, case.reason, row))
+        if self._mak is None:  # no key reset yet: nobody could check a MAC
+            frames = [encode_interbank(reply) for reply in replies]
+        else:
+            frames = self._prover.seal([(prepare_interbank(reply), reply.message) for reply in replies], self._mak)
+        for reply, sealed in zip(replies, frames, strict=True):
+            self._send(turn, books, reply, sealed)
+
+    # -- telling -------------------------------------------------------------------------------------------------------
+
+    def _send(self, turn: Turn, books: IssuerBooks, reply: InterbankFrame, frame: bytes) -> None:
+        turn.outbound.append(Outbound(self._config.network, frame))
+        if self._watch:
+            event = frame_event(frame, reply, source=self.name, target=self._config.network, at_ms=books.now_ms)
+            turn.events.append(event)
+
+    def _tell(self, turn: Turn, books: IssuerBooks, title: str, reason: Reason | None = None) -> None:
+        turn.events.append(remark(self.name, title, reason=reason.name if reason else "", at_ms=books.now_ms))
+
+
+def _account(facts: Facts, books: IssuerBooks) -> Account | None:
+    """The account that the request is about: its original's, else the card's in its currency."""
+    if facts.original is not None and facts.original.account:
+        return books.account(facts.original.bucket, facts.original.account)
+    if facts.card is None:
+        return None
+    return books.account(facts.card.bucket, account_name(facts.card.account_group, facts.request.currency))

@@ -1,0 +1,233 @@
+"""What arrived, in the issuer's words: which kind of request, under which name, about which card, with what proofs to check.
+
+`read` turns a decoded interbank message into a `Request`. It never raises: what is missing or malformed is told in `fault`
+(a field path), so that the refusal goes through the same decision as every other. Kinds and their fields follow the wires
+page; the name is DE7, DE11, DE32 and DE33, and DE90 holds that of an original with institutions padded to eleven digits.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+from shanfu.clock import local
+from shanfu.emv import ALGORITHM_3DES, ALGORITHM_SM4, cryptogram_input, decode_field55
+from shanfu.errors import DecodeError
+from shanfu.hsm import Algorithm, PINBlockFormat
+from shanfu.iso8583 import EntryMode, InterbankFrame, Message, parse_sm4_pin
+
+__all__ = ["Chip", "Kind", "PresentedPIN", "Request", "business_date", "institution", "read"]
+
+ALGORITHMS: Final = {ALGORITHM_3DES: Algorithm.TDES, ALGORITHM_SM4: Algorithm.SM4}  # 9F10 byte 8, JR/T 0025.5
+
+
+class Kind(Enum):
+    """What is asked."""
+
+    BALANCE = "balance inquiry"
+    PURCHASE = "purchase"
+    REFUND = "refund"
+    REVERSAL = "reversal"
+    UNKNOWN = "message of an unknown kind"
+    VOID = "void"
+
+
+_COMMON: Final = frozenset({2, 3, 7, 11, 22, 25, 32, 33, 37, 41, 42, 49})
+_ORIGINAL: Final = _COMMON | {4, 90}
+# fmt: off
+#   MTI class, DE3 -> kind, fields without which it is malformed; repeats (0221, 0421) are of their original's class
+_KINDS: Final = {
+    ("020", "000000"): (Kind.PURCHASE, _COMMON | {4}),
+    ("020", "200000"): (Kind.VOID,     _ORIGINAL),
+    ("020", "310000"): (Kind.BALANCE,  _COMMON),
+    ("022", "200000"): (Kind.REFUND,   _ORIGINAL),
+}
+# fmt: on
+_UNKNOWN: Final = (Kind.UNKNOWN, frozenset({7, 11, 32, 33}))
+_REVERSAL: Final = (Kind.REVERSAL, frozenset({2, 3, 4, 7, 11, 32, 33, 39, 49, 90}))
+_IDENTITY: Final = frozenset({7, 11, 32, 33})
+
+
+@dataclass(slots=True)
+class Chip:
+    """What the card said, from DE55. `data` is what it had MACed; the algorithm is None for a byte that nobody knows."""
+
+    atc: int
+    arqc: bytes
+    dki: int
+    cvr: bytes
+    tvr: bytes
+    algorithm: Algorithm | None
+    amount: bytes
+    currency: bytes
+    data: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class PresentedPIN:
+    """The PIN block of DE52 (or DE63 SM) and the form that DE53 announces."""
+
+    block: bytes = field(repr=False)
+    format: PINBlockFormat
+
+
+@dataclass(slots=True)
+class Request:
+    """One request. `card` is filled in by the host (keyed hash of the PAN); `fault` names the field that is wrong."""
+
+    frame: InterbankFrame = field(repr=False)
+    kind: Kind
+    name: str
+    pan: str = field(repr=False)
+    amount_minor: int
+    currency: str
+    business_date: str
+    institution: str
+    entry: str
+    expiry: str = field(repr=False)
+    original: str
+    chip: Chip | None
+    pin: PresentedPIN | None
+    fault: str
+    card: str = ""
+    late: bool = False  # it waited longer than its sender does
+
+    @property
+    def message(self) -> Message:
+        """The message as it came."""
+        return self.frame.message
+
+    @property
+    def pin_announced(self) -> bool:
+        """Whether DE22 says that a PIN was entered (its third digit 1)."""
+        return self.entry[2:] == "1"
+
+
+def institution(digits: str) -> str:
+    """Return an institution identifier as it is written in names: eight digits, whatever zeros pad it.
+
+    >>> institution("00099010000"), institution("00000010000")
+    ('99010000', '00010000')
+    """
+    return digits if len(digits) == 8 else digits.lstrip("0").zfill(8)
+
+
+@lru_cache(maxsize=64)
+def _dated(month_day: str, today: date) -> str:
+    near = []
+    for year in (today.year - 1, today.year, today.year + 1):
+        try:
+            near.append(date(year, int(month_day[:2]), int(month_day[2:])))
+        except ValueError:
+            continue  # 29 February, or no date at all
+    found = min(near, key=lambda day: abs((day - today).days), default=None)
+    return found.strftime("%Y%m%d") if found else ""
+
+
+def business_date(month_day: str, now_ms: int) -> str:
+    """Return DE15 (MMDD) as YYYYMMDD, of the year in which it lies nearest to now; "" when it is no date.
+
+    >>> business_date("1231", 1_767_225_600_000), business_date("0101", 1_767_225_600_000)
+    ('20251231', '20260101')
+    """
+    return _dated(month_day, local(now_ms).date())
+
+
+def read(frame: InterbankFrame, *, now_ms: int) -> Request:
+    """Return what this message asks; the first thing that is wrong with it stands in `fault`."""
+    message = frame.message
+    fields = message.fields
+    kind, needed = _kind(message)
+    fault = "" if needed <= fields.keys() else f"DE{min(needed - fields.keys())}"
+    text = message.text
+    named = fields.keys() >= _IDENTITY
+    name = f"{text(7)}.{text(11)}.{institution(text(32))}.{institution(text(33))}" if named else ""
+    dated = business_date(text(15, ""), now_ms) if 15 in fields else local(now_ms).strftime("%Y%m%d")
+    request = Request(
+        frame, kind, name, text(2, ""), int(text(4, "0")), text(49, ""), dated or local(now_ms).strftime("%Y%m%d"),
+        institution(text(32, "")), text(22, ""), text(14, ""), _original(text(90, "")), None, None, fault,
+    )  # fmt: skip
+    if not fault:
+        request.fault = _more(request, dated)
+    return request
+
+
+def _kind(message: Message) -> tuple[Kind, frozenset[int]]:
+    type_of = message.mti[:3]
+    if type_of == "042":
+        return _REVERSAL
+    return _KINDS.get((type_of, message.text(3, "")), _UNKNOWN)
+
+
+def _original(digits: str) -> str:
+    # DE90: original MTI 4, trace 6, DE7 10, DE32 11, DE33 11 (ISO 8583 DE90)
+    if len(digits) != 42:
+        return ""
+    return f"{digits[10:20]}.{digits[4:10]}.{institution(digits[20:31])}.{institution(digits[31:])}"
+
+
+def _more(request: Request, dated: str) -> str:
+    """Read what a payment or inquiry carries besides; return the path of the first fault, or ""."""
+    if not dated:
+        return "DE15"
+    if not 12 <= len(request.pan) <= 19:
+        return "DE2"  # ISO 7812-1
+    if request.kind not in (Kind.PURCHASE, Kind.BALANCE):
+        return ""
+    message = request.message
+    track = message.text(35, "")
+    if track and track[: len(request.pan) + 1].rstrip("=D") != request.pan:
+        return "DE35"  # ISO 7813: track 2 begins with the PAN, then the separator
+    fault = _read_chip(request) if request.entry[:2] in _CHIP_MODES else ""
+    return fault or _read_pin(request)
+
+
+_CHIP_MODES: Final = frozenset(mode.value for mode in EntryMode if mode.chip)
+
+
+def _read_chip(request: Request) -> str:
+    try:
+        values = decode_field55(request.message.binary(55))
+        iad = values[0x9F10]
+        request.chip = Chip(
+            int.from_bytes(values[0x9F36]),
+            values[0x9F26],
+            iad[1],
+            iad[3:7],
+            values[0x95],
+            ALGORITHMS.get(iad[7]),
+            values[0x9F02],
+            values[0x5F2A],
+            cryptogram_input(iad[2], values),
+        )
+    except DecodeError as fault:
+        return f"DE55/{fault.path}".rstrip("/") if fault.path != "DE55" else "DE55"
+    except LookupError as absent:
+        return f"DE55/{absent.args[0]:X}"
+    return ""
+
+
+def _read_pin(request: Request) -> str:
+    fields = request.message.fields
+    if 52 not in fields:
+        return ""
+    control = request.message.text(53, "")
+    if control[1:2] == "4":  # an SM4 PIN stands in DE63 usage SM, DE52 is zeros (Q/CUP 006 DE53)
+        return _read_sm4_pin(request)
+    form = {"1": PINBlockFormat.X98_NO_PAN, "2": PINBlockFormat.ISO_0}.get(control[:1])
+    if form is None:
+        return "DE53"
+    request.pin = PresentedPIN(request.message.binary(52), form)
+    return ""
+
+
+def _read_sm4_pin(request: Request) -> str:
+    try:
+        block = parse_sm4_pin(request.message.binary(63, b""))
+    except DecodeError as fault:
+        return fault.path
+    if block is None:
+        return "DE63/SM"
+    request.pin = PresentedPIN(block, PINBlockFormat.SM4_X98)
+    return ""
