@@ -1,0 +1,80 @@
+"""The PBOC payment application: selected by name, asked once for a payment, read.
+
+It does not know what it lives in. A plastic card, a secure element or a phone's host card holds it, passes on its SELECT
+and its commands, and tells it when power or selection is lost; the memory, and the key ring if it is not a chip's own, are
+given to it. All that it must remember is durable before it answers.
+
+Called by `card.py` and by secure elements and wallets. Sources: JR/T 0025.5, JR/T 0025.12, EMV Book 1 11.3, EMV Book 3 6.5.
+"""
+
+from shanfu.card.chip import Chip, refuse
+from shanfu.card.commands import COMMANDS, CommandTable, lookup
+from shanfu.card.image import CardImage, Interface
+from shanfu.card.keys import CardKeys, ChipKeyRing, KeyRing
+from shanfu.card.live import LiveData, image_in
+from shanfu.card.state import Event, State, after
+from shanfu.dialogue import Memory
+from shanfu.emv import FCI, DirectoryEntry
+from shanfu.iso7816 import CommandAPDU, ResponseAPDU, StatusWord
+
+__all__ = ["Application"]
+
+
+class Application:
+    """One personalised application, read from `memory` by its AID; belongs to one thread.
+
+    `ring` and `commands` are a chip's own unless given. `NotFound` if the memory has no such application, DecodeError if
+    its image is damaged.
+    """
+
+    def __init__(self, memory: Memory, aid: bytes, *, ring: KeyRing | None = None, commands: CommandTable = COMMANDS) -> None:
+        image, live = CardImage.read(image_in(memory, aid)), LiveData(memory, aid)
+        own = ring or ChipKeyRing(live, image.algorithm, CardKeys.parse(image.keys))
+        self._chip = Chip(image=image, live=live, ring=own)
+        self._commands = commands
+        self._interface = Interface.CONTACT
+        self.state = State.INERT
+
+    def __repr__(self) -> str:
+        return f"Application({self.aid.hex().upper()}, {self.state})"
+
+    @property
+    def aid(self) -> bytes:
+        """Its name, 5 to 16 bytes."""
+        return self._chip.image.aid
+
+    @property
+    def interfaces(self) -> frozenset[Interface]:
+        """On which interfaces it can be selected."""
+        return frozenset(self._chip.image.fci)
+
+    def entry(self) -> DirectoryEntry:
+        """Return its line in the contactless directory (EMV CL B 3.3.2)."""
+        fci = FCI.parse(self._chip.image.fci[Interface.CONTACTLESS])
+        return DirectoryEntry(aid=self.aid, label=fci.label, priority=fci.priority)
+
+    def select(self, interface: Interface) -> ResponseAPDU:
+        """Answer SELECT with the FCI of this interface; 6283 if blocked or if no transaction is left (EMV B1 11.3.5).
+
+        Nothing durable changes.
+        """
+        blocked = self._chip.live.blocked or self._chip.ring.exhausted()
+        self.state = after(self.state, Event.SELECT_BLOCKED if blocked else Event.SELECT)
+        self._interface = interface
+        return ResponseAPDU(self._chip.image.fci[interface], StatusWord.BLOCKED_FILE if blocked else StatusWord.OK)
+
+    def reset(self) -> None:
+        """Become inert: power is lost, or another application is selected."""
+        self.state = after(self.state, Event.RESET)
+
+    def answer(self, command: CommandAPDU) -> ResponseAPDU:
+        """Answer a command other than SELECT; a StoreError leaves the state as it was."""
+        row = lookup(self._commands, command)
+        if isinstance(row, StatusWord):
+            return refuse(row)
+        if self.state not in row.states:
+            return refuse(StatusWord.CONDITIONS_NOT_SATISFIED)
+        response = row.handler(self._chip, self._interface, command)
+        if response.ok and row.then is not None:
+            self.state = after(self.state, row.then)
+        return response

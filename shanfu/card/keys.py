@@ -1,0 +1,120 @@
+"""A card's keys, and where the number and the keys of one transaction come from.
+
+`CardKeys` are the three card keys (UDK) that personalisation loads: for cryptograms (AC), for integrity (MAC) and for
+enciphering (ENC) of issuer commands. `KeyRing` is the one question that an application asks before each transaction. A
+chip answers it by counting its ATC and deriving session keys (`ChipKeyRing`); a phone that holds keys of limited use
+answers it from its stock, with the same application around it.
+
+**A number is never given twice**: it is durable in the memory before `spend` returns it, whatever happens afterwards.
+Sources: JR/T 0025.7 (session keys), JR/T 0025.5 (ATC), EMV Book 2 A1.4.1 (card keys).
+"""
+
+import hmac
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from shanfu.card.live import LiveData
+from shanfu.crypto import CardAlgorithm, Cipher, SessionKey, kcv, session_key_pboc, udk_option_a
+from shanfu.errors import IntegrityError, KeyUseError
+from shanfu.pan import PAN
+
+__all__ = ["ATC_LAST", "CardKeys", "ChipKeyRing", "KeyRing", "Spent"]
+
+ATC_LAST: Final = 0xFFFF  # JR/T 0025.5: the counter does not wrap; the transaction with this number is the last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardKeys:
+    """The card keys, 16 bytes each; shows none of them."""
+
+    ac: bytes = field(repr=False)
+    mac: bytes = field(repr=False)
+    enc: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not len(self.ac) == len(self.mac) == len(self.enc) == 16:
+            raise KeyUseError("card keys: AC, MAC and ENC have 16 bytes each")
+
+    @classmethod
+    def derive(cls, masters: "CardKeys", algorithm: CardAlgorithm, *, pan: PAN, psn: str) -> "CardKeys":
+        """Derive a card's keys from the issuer's three master keys, by option A (EMV Book 2 A1.4.1, JR/T 0025.17).
+
+        >>> imk = bytes.fromhex("F0C34A8124CEE0A91A0B034AA97D6EAC")
+        >>> masters = CardKeys(ac=imk, mac=imk, enc=imk)
+        >>> CardKeys.derive(masters, CardAlgorithm.TDES, pan=PAN("6228000100001"), psn="01").ac.hex().upper()
+        '014D996FCC8F49157DC8B49E3BCDFD99'
+        """
+        made = (udk_option_a(Cipher(algorithm.cipher, imk), pan.digits, psn) for imk in (masters.ac, masters.mac, masters.enc))
+        ac, mac, enc = made
+        return cls(ac=ac, mac=mac, enc=enc)
+
+    @classmethod
+    def parse(cls, grouping: bytes) -> "CardKeys":
+        """Read DGI 8000 or 8002: AC, MAC, ENC one after another."""
+        return cls(ac=grouping[:16], mac=grouping[16:32], enc=grouping[32:])
+
+    def __bytes__(self) -> bytes:
+        return self.ac + self.mac + self.enc
+
+    def check_values(self, algorithm: CardAlgorithm) -> bytes:
+        """Return DGI 9000 or 9002: three bytes of each key's check value (ANSI X9.24-1).
+
+        >>> text = "112233440066778811223344550077888B4F854F0831FBF2635A212E4DDDB92A11220044556677881122330055667788"
+        >>> CardKeys.parse(bytes.fromhex(text)).check_values(CardAlgorithm.TDES).hex().upper()
+        '97DCB0CE4E2CB37DF3'
+        """
+        return b"".join(kcv(Cipher(algorithm.cipher, key)) for key in (self.ac, self.mac, self.enc))
+
+    def verify(self, given: bytes, algorithm: CardAlgorithm) -> None:
+        """Check the keys against the check values of an image; `IntegrityError` if they are others."""
+        if not hmac.compare_digest(self.check_values(algorithm), given):
+            raise IntegrityError("card keys: their check values differ, these are not the keys that the bureau meant")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """One transaction's number and keys: `ac` makes its cryptogram, `mac` vouches for the issuer-defined data."""
+
+    atc: int
+    ac: SessionKey
+    mac: SessionKey
+
+
+class KeyRing(Protocol):
+    """Gives each transaction its number and keys."""
+
+    def exhausted(self) -> bool:
+        """Whether no transaction is left."""
+        ...
+
+    def spend(self) -> Spent | None:
+        """Give the next transaction's number and keys, durably spent; None if there is none left."""
+        ...
+
+
+class ChipKeyRing:
+    """A chip's way: the ATC rises by one and makes session keys from the card keys. Owned by one thread."""
+
+    __slots__ = ("_ac", "_ac_udk", "_live", "_mac", "_mac_udk")
+
+    def __init__(self, live: LiveData, algorithm: CardAlgorithm, keys: CardKeys) -> None:
+        self._live = live
+        self._ac_udk, self._mac_udk = Cipher(algorithm.cipher, keys.ac), Cipher(algorithm.cipher, keys.mac)
+        self._ac, self._mac = SessionKey(algorithm, keys.ac), SessionKey(algorithm, keys.mac)
+
+    def __repr__(self) -> str:
+        return "ChipKeyRing()"
+
+    def exhausted(self) -> bool:
+        """Whether the counter has reached its end (JR/T 0025.5)."""
+        return self._live.atc >= ATC_LAST
+
+    def spend(self) -> Spent | None:
+        """Count the ATC up, durably, and derive this transaction's keys (JR/T 0025.7)."""
+        atc = self._live.atc + 1  # read anew each time: a write that failed half-way may still have counted
+        if atc > ATC_LAST:
+            return None
+        self._live.atc = atc
+        self._ac.rekey(session_key_pboc(self._ac_udk, atc))
+        self._mac.rekey(session_key_pboc(self._mac_udk, atc))
+        return Spent(atc=atc, ac=self._ac, mac=self._mac)

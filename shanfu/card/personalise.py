@@ -1,0 +1,76 @@
+"""Making a card: the profile's image, the card's keys and the first values of its counters go into the chip's memory.
+
+All of it is one write, so a chip is either blank or whole. An application that is there already is never overwritten: its
+counter would start again under the same keys. What would make a card that cannot pay is refused here, not at the till.
+
+Called by the sandbox and whoever issues cards. Sources: EMV CPS 1.1, JR/T 0025.10, JR/T 0025.12 (what the PDOL must ask for).
+"""
+
+from collections.abc import Mapping
+
+from shanfu.card.build import build_image
+from shanfu.card.image import CHECK_VALUES, KEYS, QPBOC_PDOL, CardImage, Interface
+from shanfu.card.keys import CardKeys
+from shanfu.card.live import FORMAT, LIVE_TAGS, aids_in, image_in, names_of
+from shanfu.card.profile import CardProfile
+from shanfu.dialogue import Memory
+from shanfu.emv import CRYPTOGRAM_FIELDS, IssuerApplicationData, parse_dol
+from shanfu.errors import ConfigError, Conflict, DecodeError
+
+__all__ = ["personalise", "read_image"]
+
+
+def personalise(profile: CardProfile, keys: CardKeys, memory: Memory) -> None:
+    """Load an application into a chip's memory, durably and at once.
+
+    `keys` are of the profile's algorithm. `Conflict` if the memory holds this application already, `ConfigError` if the
+    profile makes no working card.
+    """
+    groupings = build_image(profile)
+    groupings[KEYS[profile.algorithm]] = bytes(keys)
+    groupings[CHECK_VALUES[profile.algorithm]] = keys.check_values(profile.algorithm)
+    try:
+        image = CardImage.read(groupings)
+    except DecodeError as error:
+        raise ConfigError(f"card profile: {error}") from error
+    _check(image)
+    if image.aid in aids_in(memory):
+        raise Conflict(f"application {image.aid.hex().upper()}: is in this card already")
+    start = names_of(image.aid)
+    records: dict[str, bytes | None] = {f"{start}dgi/{dgi:04X}": data for dgi, data in groupings.items()}
+    records |= {f"{start}live/{tag:04X}": value for tag, value in _first_values(image).items()}
+    records[f"{start}format"] = FORMAT
+    if profile.blocked:
+        records[f"{start}blocked"] = b"\x01"
+    memory.write(records)
+
+
+def read_image(memory: Memory, aid: bytes) -> dict[int, bytes]:
+    """Return the data groupings of an application as they were loaded, its keys among them; `NotFound` if there is none.
+
+    For those who make and check cards; no command leads here.
+    """
+    return image_in(memory, aid)
+
+
+def _first_values(image: CardImage) -> Mapping[int, bytes]:
+    first = {tag: image.data[tag] for tag in LIVE_TAGS if tag in image.data}
+    tries_left, _ = image.pin_tries
+    counters = {tag: first.get(tag, b"").rjust(2, b"\0") for tag in (0x9F36, 0x9F13)}  # published images shorten them
+    return first | counters | {0x9F17: bytes((tries_left,))}
+
+
+def _check(image: CardImage) -> None:
+    """Refuse what the application could not answer from."""
+    if not image.track2:
+        raise ConfigError("card profile: no record holds track 2 (57), which GPO must return (JR/T 0025.12)")
+    if Interface.CONTACTLESS not in image.fci:
+        return
+    iad: IssuerApplicationData | None = image.gpo[Interface.CONTACTLESS].iad
+    if iad is None or iad.cvn not in CRYPTOGRAM_FIELDS or iad.algorithm != image.algorithm:
+        versions = ", ".join(f"{cvn:02X}" for cvn in CRYPTOGRAM_FIELDS)
+        raise ConfigError(f"card profile: 9F10 must name cryptogram {versions} and the keys' algorithm (JR/T 0025.5)")
+    missing = set(parse_dol(QPBOC_PDOL).entries) - set(image.pdol[Interface.CONTACTLESS].entries)
+    if missing:
+        tags = ", ".join(f"{tag:X}" for tag, _ in sorted(missing))
+        raise ConfigError(f"card profile: the PDOL does not ask for {tags}, which the cryptogram covers (JR/T 0025.12)")
