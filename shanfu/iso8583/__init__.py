@@ -16,7 +16,7 @@ Reading order:
     codes          response codes, reversal reasons
     message_types  MTI, DE3, DE22, DE25, DE60, DE70 and the table of uses
     positions      fixed-position fields with an open end; lists of usage, length, value
-    reserved       DE54, 60, 61, 63, 90, 121
+    reserved       DE53, 54, 60, 61, 63, 90, 121
     usages         token data, PAR, SM4 PIN, key and batch usages
     de62           working keys of a sign-in answer
     describe       a message in words, secrets hidden
@@ -78,8 +78,10 @@ from shanfu.iso8583.reserved import (
     PosDE60,
     PosDE61,
     PosDE63,
+    SecurityControl,
     encode_balances,
     parse_balances,
+    track_cipher_span,
 )  # fmt: skip
 from shanfu.iso8583.usages import (
     TK_WIDTHS,
@@ -151,6 +153,7 @@ __all__ = [
     "ResponseCode",
     "ReversalReason",
     "Row",
+    "SecurityControl",
     "SettlementTotals",
     "TokenBlock",
     "Totals",
@@ -190,5 +193,6 @@ __all__ = [
     "prepare_interbank",
     "prepare_pos",
     "response_mti",
+    "track_cipher_span",
     "use_of",
 ]  # fmt: skip

@@ -133,15 +133,15 @@ class Dialect:
             try:
                 reading = readings[number] = row.read(body, at)
             except DecodeError as fault:
-                raise self._located(fault, body, base, list(readings), spans) from None
+                raise self._located(fault, body, base, well=list(readings), spans=spans) from None
             at = reading.end
         if at != len(body):
             over = DecodeError(f"{len(body) - at} bytes after the last field", fault=Fault.TRAILING, offset=at)
-            raise self._located(over, body, base, list(readings), spans)
-        fields = {number: reading.value for number, reading in readings.items()}
-        return self._message(mti, fields, readings, body, base)
+            raise self._located(over, body, base, well=list(readings), spans=spans)
+        return self._message(mti, readings, body, base)
 
-    def _message(self, mti: str, fields: dict[int, Value], readings: dict[int, Reading], body: bytes, base: int) -> Message:
+    def _message(self, mti: str, readings: dict[int, Reading], body: bytes, base: int) -> Message:
+        fields = {number: reading.value for number, reading in readings.items()}
         warnings = [reading.warning for reading in readings.values() if reading.warning]
         for number, reading in readings.items():
             if reading.encrypted and str(fields.get(53, ""))[2:3] != "1":
@@ -186,7 +186,7 @@ class Dialect:
         return numbers, end
 
     def _located(
-        self, fault: DecodeError, body: bytes, base: int, well: list[int], spans: list[tuple[int, int]]
+        self, fault: DecodeError, body: bytes, base: int, *, well: list[int], spans: list[tuple[int, int]]
     ) -> DecodeError:
         last = f"DE{well[-1]}" if well else "the bitmap"
         return DecodeError(

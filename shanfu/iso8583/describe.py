@@ -9,7 +9,7 @@ print the rows.
 from dataclasses import dataclass
 
 from shanfu.errors import DecodeError
-from shanfu.iso7816.tlv import TLV, parse
+from shanfu.iso7816 import TLV, parse
 from shanfu.iso8583.codec import Dialect, Message
 from shanfu.iso8583.codes import ResponseCode
 from shanfu.iso8583.fields import Value

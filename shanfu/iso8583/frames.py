@@ -9,6 +9,8 @@ No I/O here: `links` owns the sockets. Sources: the framings of the two dialects
 of foreign protocols from RFC 9112 3, RFC 9113 3.4, RFC 8446 5.1 and RFC 4253 4.2.
 """
 
+from abc import ABC, abstractmethod
+
 from shanfu.errors import DecodeError, Fault
 
 __all__ = ["FRAME_LIMITS", "FrameDecoder", "InterbankFrames", "PosFrames"]
@@ -42,7 +44,7 @@ FOREIGN = (
 # fmt: on
 
 
-class FrameDecoder:
+class FrameDecoder(ABC):
     """Cuts a stream into frames; the subclasses know how a length is written."""
 
     width = 0  # bytes of the length in front
@@ -98,9 +100,9 @@ class FrameDecoder:
                 fault=Fault.INCOMPLETE, path="frame", offset=self.consumed,
             )  # fmt: skip
 
+    @abstractmethod
     def _size(self, head: bytes) -> int:
         """Bytes that follow this length; 0 is an idle frame; -1 is not a length."""
-        raise NotImplementedError
 
     def _check(self, size: int, at: int) -> None:
         if self.least <= size <= self.most:

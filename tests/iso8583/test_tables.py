@@ -26,6 +26,7 @@ from shanfu.iso8583 import (
     PosDE63,
     Positions,
     ResponseCode,
+    SecurityControl,
     SettlementTotals,
     TokenBlock,
     Totals,
@@ -52,6 +53,7 @@ from shanfu.iso8583 import (
     parse_sm4_pin,
     parse_working_keys,
     response_mti,
+    track_cipher_span,
     use_of,
 )
 from shanfu.pan import PAN
@@ -196,7 +198,7 @@ def test_the_mac_algorithm_is_announced_in_de60() -> None:
 
 # -- private fields ------------------------------------------------------------------------------------------------
 
-LAYOUTS = [PosDE60, PosDE61, PosDE63, CupsDE60, CupsDE61, CupsDE121, OriginalData]
+LAYOUTS = [SecurityControl, PosDE60, PosDE61, PosDE63, CupsDE60, CupsDE61, CupsDE121, OriginalData]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -231,6 +233,13 @@ def test_parts_of_real_messages() -> None:
     verdict = CupsDE61.verdict("1")
     assert CupsDE61.parse(verdict.encode()) == verdict
     assert "id_number" not in repr(verdict)
+
+
+@pytest.mark.parametrize(("digits", "first", "last"), [(37, 20, 36), (36, 18, 34), (18, 0, 16)])
+def test_which_digits_of_a_track_are_encrypted(digits: int, first: int, last: int) -> None:
+    assert track_cipher_span(digits) == slice(first, last)
+    with pytest.raises(ProtocolError, match="too short"):
+        track_cipher_span(16)
 
 
 def test_token_block_of_the_vector_comes_back() -> None:
