@@ -30,6 +30,7 @@ from shanfu.terminal.pin_pad import (
     PinPad,
     Refused,
 )
+from shanfu.terminal.pos_messages import matches
 from shanfu.terminal.reader import PresentedCard, Reader
 from shanfu.terminal.receipt import Receipt, print_receipt
 from shanfu.terminal.terminal import Terminal
@@ -39,5 +40,5 @@ __all__ = [
     "Journal", "JournalLine", "KeysLoaded", "Kind", "LoadKeys", "MACChecked", "MACMade", "MakeMAC", "Outcome", "PINCancelled",
     "PINEntered", "PinPad", "Preprocessed", "PresentedCard", "Reader", "ReaderKind", "Reason", "Receipt", "Refused", "Route",
     "State", "Terminal", "TerminalConfig", "Transaction", "UIMessage", "candidates", "choose_cvm", "fdda_failed", "mask_apdu",
-    "mask_pos", "preprocess", "print_receipt", "read_gpo", "route_after_gpo", "unionpay_aids",
+    "mask_pos", "matches", "preprocess", "print_receipt", "read_gpo", "route_after_gpo", "unionpay_aids",
 ]  # fmt: skip

@@ -187,9 +187,15 @@ def _reverse(desk: Desk, transaction: Transaction) -> Dialogue[Reason | None]:
             yield from desk.journal.change(kept, state=State.REVERSED, pan="", expiry="", reversal_de55=b"")
             desk.tell("reversed", original=kept.name, reason=kept.reversal_reason)
             return None
-        if isinstance(answer, Failure) and answer.closed:  # it never left
+        if isinstance(answer, Failure) and answer.closed and not (yield from _is_there(desk)):
             yield from desk.journal.change(kept, reversal_sends=kept.reversal_sends - 1)
             return Reason.HOST_UNREACHABLE
     yield from desk.journal.change(kept, state=State.EXPIRED, needs_reconciliation=True)
     desk.tell("reversal given up, left to reconciliation", reason="needs-reconciliation", original=kept.name)
     return None
+
+
+def _is_there(desk: Desk) -> Dialogue[bool]:
+    """Whether the acquirer answers at all: a host that hangs up on one reversal only must not block the terminal."""
+    answer = yield from exchange(desk, "echo", pos_messages.echo(desk.config, batch=desk.journal.state.batch))
+    return isinstance(answer, Answer)

@@ -9,6 +9,7 @@ Sources: ISO 8583:1987 4, UnionPay POS terminal dialect (public implementations)
 from collections.abc import Mapping
 
 from shanfu.emv import Message55, Track2, encode_field55
+from shanfu.errors import DecodeError
 from shanfu.iso8583 import (
     MTI,
     ConditionCode,
@@ -20,14 +21,15 @@ from shanfu.iso8583 import (
     ProcessingCode,
     SettlementTotals,
     Totals,
+    decode_pos,
     response_mti,
 )
 from shanfu.terminal.config import TerminalConfig
 from shanfu.terminal.journal import Kind, Transaction
 
 __all__ = [
-    "balance", "differs", "echo", "purchase", "refund", "reversal", "reversal_field55", "settlement", "sign_in", "sign_off",
-    "void",
+    "balance", "differs", "echo", "matches", "purchase", "refund", "reversal", "reversal_field55", "settlement", "sign_in",
+    "sign_off", "void",
 ]  # fmt: skip
 
 Fields = dict[int, str | bytes]
@@ -123,6 +125,19 @@ def differs(request: Message, answer: Message) -> int | None:
             return number
     present = (n for n in (3, 4, 49) if n in request and n in answer)
     return next((n for n in present if request.fields[n] != answer.fields[n]), None)
+
+
+def matches(request: bytes, reply: bytes) -> bool:
+    """Whether a received frame may be the answer to this request frame; what cannot be read is the terminal's to judge.
+
+    For a link that may still hold the late answer to an earlier request.
+    """
+    try:
+        answer = decode_pos(reply).message
+    except DecodeError:
+        return True
+    wrong = differs(decode_pos(request).message, answer)
+    return wrong is None or wrong not in (0, 11, 41, 42)
 
 
 def _money(config: TerminalConfig, kept: Transaction) -> Fields:
