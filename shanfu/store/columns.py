@@ -7,12 +7,28 @@ table, and a new row goes to its end.
 """
 
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.schema import SchemaItem
 
-from shanfu.clock import Clock
+from shanfu.store.statement import Statement
+
+if TYPE_CHECKING:
+    from shanfu.store.engine import Transaction
 
 __all__ = ["Sequencer", "book", "bucket_of", "journal", "number", "octets", "open_index", "text"]
 
@@ -76,15 +92,27 @@ def bucket_of(account_group: str, buckets: int) -> int:
 
 
 class Sequencer:
-    """Gives numbers that grow with time and fit 63 bits: milliseconds since 2020, then a counter.
+    """Gives `seq`: numbers that grow with time and fit 63 bits, milliseconds since 2020, then a counter.
 
-    When the clock stands still or steps back, they go on from the last one.
+    When the clock stands still or steps back, they go on from the last one, also from the last one the books hold.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock, self._last = clock, 0
+    def __init__(self, table: Table) -> None:
+        c = table.columns
+        self._next_bucket = Statement(select(func.min(c.bucket)).where(c.bucket > bindparam("bucket")), "bucket")
+        self._largest = Statement(select(func.max(c.seq)).where(c.bucket == bindparam("bucket")), "bucket")
+        self._last = 0
 
-    def next(self) -> int:
+    def next(self, tx: "Transaction", *, now_ms: int) -> int:
         """Return a number larger than all before."""
-        self._last = max(self._last + 1, (self._clock.now_ms() - EPOCH_MS) << COUNTER_BITS)
+        self._last = max((self._last or self._kept(tx)) + 1, (now_ms - EPOCH_MS) << COUNTER_BITS)
         return self._last
+
+    def _kept(self, tx: "Transaction") -> int:
+        """Return the largest number in the books, by one look at the end of each bucket."""
+        bucket, last = tx.one(self._next_bucket, (-1,)), 0
+        while bucket and bucket[0] is not None:
+            largest = tx.one(self._largest, bucket)
+            last = max(last, largest[0] if largest else 0)
+            bucket = tx.one(self._next_bucket, bucket)
+        return last

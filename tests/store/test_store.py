@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import bindparam, func, select, update
 
-from shanfu.clock import ManualClock
 from shanfu.errors import Conflict, StoreError, StoreGone
 from shanfu.store import Sequencer, Shelf, Statement, Store
 from tests.budget import examples
@@ -384,14 +383,17 @@ def test_shelves_refuse_rows_that_are_not_the_table():
         Shelf(journal_table, AccountRow)
 
 
-def test_sequences_grow_whatever_the_clock_does():
-    clock = ManualClock(1_767_225_600_000)
-    sequence = Sequencer(clock)
-    numbers = [sequence.next() for _ in range(3)]
-    clock.advance(1)
-    numbers.append(sequence.next())
-    clock._now_ms -= 60_000
-    numbers += [sequence.next(), sequence.next()]
+def test_sequences_grow_whatever_the_clock_does(store):
+    now_ms, sequence = 1_767_225_600_000, Sequencer(journal_table)
+    with store.begin() as tx:
+        numbers = [sequence.next(tx, now_ms=now_ms + moved) for moved in (0, 0, 0, 1, -60_000, -60_000)]
     assert numbers == sorted(set(numbers))
     assert numbers[3] - numbers[0] == 1 << 20
     assert max(numbers) < 1 << 63
+
+
+def test_sequences_go_on_from_what_the_books_hold(store):
+    for bucket, seq in ((0, 5 << 60), (3, 7 << 60), (3, 1), (9, 6 << 60)):
+        add(store, journal_row(seq, bucket=bucket, identity=str(seq)))
+    with store.begin() as tx:
+        assert Sequencer(journal_table).next(tx, now_ms=1_767_225_600_000) == (7 << 60) + 1
