@@ -15,8 +15,19 @@ from shanfu.errors import DecodeError, Fault, ProtocolError
 from shanfu.iso8583.positions import Positions, part
 
 __all__ = [
-    "TERMINAL_TYPES", "Balance", "CupsDE60", "CupsDE61", "CupsDE121", "OriginalData", "PosDE60", "PosDE61", "PosDE63", "SecurityControl",
-    "encode_balances", "parse_balances", "track_cipher_span",
+    "TERMINAL_TYPES",
+    "Balance",
+    "CupsDE60",
+    "CupsDE61",
+    "CupsDE121",
+    "OriginalData",
+    "PosDE60",
+    "PosDE61",
+    "PosDE63",
+    "SecurityControl",
+    "encode_balances",
+    "parse_balances",
+    "track_cipher_span",
 ]  # fmt: skip
 
 
