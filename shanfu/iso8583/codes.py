@@ -138,11 +138,14 @@ class ResponseCode(StrEnum):
         >>> ResponseCode.of("55").retryable, ResponseCode.of("Z9").approved, ResponseCode.of("Z9").family
         (True, False, <Family.OTHER: 'not in the table'>)
         """
-        member = cls._value2member_map_.get(code)
-        if isinstance(member, cls):
-            return member
-        unknown = str.__new__(cls, code)
-        unknown._name_, unknown._value_ = f"CODE_{code}", code
+        return cls(code)  # type: ignore[call-arg]  # a look-up by value, which mypy takes for a construction
+
+    @classmethod
+    def _missing_(cls, value: object) -> "ResponseCode | None":
+        if not isinstance(value, str):
+            return None
+        unknown = str.__new__(cls, value)
+        unknown._name_, unknown._value_ = f"CODE_{value}", value
         unknown.phrase, unknown.phrase_zh = "declined, code not known", "交易失败，未知应答码"
         unknown.family, unknown.action, unknown.retryable = Family.OTHER, Action.NONE, False
         return unknown
