@@ -76,7 +76,7 @@ from shanfu.crypto.pvv import (
     visa_pvv,
 )
 from shanfu.crypto.sm3 import hmac_sm3, sm3
-from shanfu.crypto.stream import TAG_BYTES, ctr, gcm_open, gcm_seal
+from shanfu.crypto.stream import TAG_BYTES, SealKey, ctr, gcm_open, gcm_seal
 from shanfu.crypto.tr31 import TR31_ALGORITHMS, BlockKey, KeyHeader, pad_bytes
 
 __all__ = [
@@ -93,7 +93,7 @@ __all__ = [
     "KeyHeader",
     "PinFormat",
     "Place",
-    "RetailKey",
+    "RetailKey", "SealKey",
     "SessionKey",
     "cbc_mac",
     "check_dec_table",

@@ -8,11 +8,12 @@ GB/T 17964, RFC 8998 (SM4-GCM).
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher as _Cipher
 from cryptography.hazmat.primitives.ciphers import algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shanfu.crypto.cipher import Algorithm
 from shanfu.errors import IntegrityError, KeyUseError
 
-__all__ = ["TAG_BYTES", "ctr", "gcm_open", "gcm_seal"]
+__all__ = ["TAG_BYTES", "SealKey", "ctr", "gcm_open", "gcm_seal"]
 
 TAG_BYTES = 16  # NIST SP 800-38D 5.2.1.2: the full tag, never a shortened one
 
@@ -45,6 +46,36 @@ def gcm_open(algorithm: Algorithm, key: bytes, *, nonce: bytes, sealed: bytes, a
         return opener.update(sealed[:-TAG_BYTES]) + opener.finalize()
     except InvalidTag:
         raise IntegrityError("sealed bytes: the tag is wrong, they were changed or belong elsewhere") from None
+
+
+class SealKey:
+    """An AES key that seals many small records with GCM, kept ready; its repr tells nothing.
+
+    >>> key = SealKey(bytes(32))
+    >>> key.open(bytes(12), key.seal(bytes(12), b"record", aad=b"row 7"), aad=b"row 7")
+    b'record'
+    """
+
+    __slots__ = ("_gcm",)
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) not in (16, 24, 32):
+            raise KeyUseError(f"sealing key: {len(key)} bytes, AES has 16, 24 or 32")
+        self._gcm = AESGCM(key)
+
+    def __repr__(self) -> str:
+        return "SealKey()"
+
+    def seal(self, nonce: bytes, data: bytes, *, aad: bytes) -> bytes:
+        """Return ciphertext ‖ tag; no nonce twice under one key (NIST SP 800-38D 8.3: 2^32 random ones at most)."""
+        return self._gcm.encrypt(nonce, data, aad)
+
+    def open(self, nonce: bytes, sealed: bytes, *, aad: bytes) -> bytes:
+        """Open what `seal` made; `IntegrityError` when anything differs."""
+        try:
+            return self._gcm.decrypt(nonce, sealed, aad)
+        except (InvalidTag, ValueError):  # ValueError: a nonce of another length
+            raise IntegrityError("sealed bytes: the tag is wrong, they were changed or belong elsewhere") from None
 
 
 def _keyed(algorithm: Algorithm, key: bytes) -> algorithms.AES | algorithms.SM4:

@@ -4,10 +4,12 @@ Who this is in the world: the tamper-proof box in each host's rack. It is asked 
 PINs, verify cryptograms and answer them, seal fields of the books, and to make, form, export and import keys; it asks nobody.
 Hosts keep its keys as blocks that only it can open.
 
-Files in reading order: protocol (the door, and the words it speaks), keyring (a host's keys as rows of its books).
+Files in reading order: protocol (the door, and the words it speaks), soft (the HSM in software), rules (what each key may be),
+bench (opened keys), lmk (the local master key and its file), keyring (a host's keys as rows of its books).
 """
 
 from shanfu.hsm.keyring import SWITCH_OVER_MS, Keyring, KeyRow, keys_table
+from shanfu.hsm.lmk import LMK, create_lmk, load_lmk
 from shanfu.hsm.protocol import (
     HSM,
     Algorithm,
@@ -23,9 +25,11 @@ from shanfu.hsm.protocol import (
     Proof,
     WorkingKey,
 )
+from shanfu.hsm.soft import SoftHSM
 
 __all__ = [
     "HSM",
+    "LMK",
     "SWITCH_OVER_MS",
     "ARQCCheck",
     "Algorithm",
@@ -40,6 +44,9 @@ __all__ = [
     "PINTranslation",
     "PINVerdict",
     "Proof",
+    "SoftHSM",
     "WorkingKey",
+    "create_lmk",
     "keys_table",
+    "load_lmk",
 ]  # fmt: skip

@@ -1,0 +1,316 @@
+"""An HSM in software: the same door as a real one, keys at rest as key blocks under its LMK.
+
+The rack's box for laptops, tests and closed loops. It keeps no key store: hosts hand it their blocks, it opens them, checks
+usage and mode, works, and forgets what is least used. What it does keep is the proofs of cryptograms just verified: each
+buys one ARPC and only for that ARQC, so no host can ask for the answer to a false one.
+
+**It guards against the theft of a database and the curiosity of operators, not against the superuser**: keys lie in the
+process's memory. PCI PIN asks for a tamper-resistant device; a production host puts one behind this Protocol.
+Asked by hosts (network, issuer, acquirer), by the PIN pad's maker and the sandbox. Sources: see `protocol`.
+"""
+
+import hmac
+import os
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from shanfu.crypto import (
+    PIN,
+    KeyHeader,
+    PinFormat,
+    cbc_mac,
+    cmac,
+    combine,
+    decipher_pin,
+    ecb_mac,
+    encipher_pin,
+    left4_text,
+    odd_parity,
+    session_key_pboc,
+    sm4_cbc_mac,
+    translation_refusal,
+    udk_option_a,
+    visa_pvv,
+)
+from shanfu.errors import DecodeError, Fault, IntegrityError, KeyUseError
+from shanfu.hsm.bench import Bench, OpenKey, wrap
+from shanfu.hsm.lmk import LMK
+from shanfu.hsm.protocol import (
+    Algorithm,
+    ARQCCheck,
+    KeyBlock,
+    KeyUsage,
+    MACAlgorithm,
+    MACJob,
+    PINBlockFormat,
+    PINCheck,
+    PINTranslation,
+    PINVerdict,
+    Proof,
+    WorkingKey,
+)
+from shanfu.hsm.rules import (
+    CARD_KEY_USAGE,
+    NEW_KEY_BYTES,
+    algorithm_of,
+    header_for,
+    require_rule,
+    strong_enough,
+    usage_of,
+)
+
+__all__ = ["SoftHSM"]
+
+LIMIT_PROOFS = 10_000  # verified and not yet answered; a host answers within its turn, the oldest are of crashed turns
+LIMIT_RANDOM_BYTES = 1_024
+NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2: random nonces
+LOOKUP_HEX = 32
+
+FORMATS = {
+    PINBlockFormat.ISO_0: PinFormat.ISO0,
+    PINBlockFormat.ISO_1: PinFormat.ISO1,
+    PINBlockFormat.ISO_3: PinFormat.ISO3,
+    PINBlockFormat.SM4_X98: PinFormat.SM4_X98,
+    PINBlockFormat.X98_NO_PAN: PinFormat.X98_NO_PAN,
+}
+
+TDES, SM4 = Algorithm.TDES, Algorithm.SM4
+
+# fmt: off
+MACS: dict[MACAlgorithm, tuple[frozenset[Algorithm], Callable[[OpenKey, bytes], bytes]]] = {
+    MACAlgorithm.SM4_CBC:      (frozenset({SM4}),       lambda key, data: left4_text(sm4_cbc_mac(key.cipher, data))),
+    MACAlgorithm.UNIONPAY_ECB: (frozenset({SM4, TDES}), lambda key, data: ecb_mac(key.cipher, data)),
+    MACAlgorithm.X9_19:        (frozenset({TDES}),      lambda key, data: left4_text(key.retail.mac(data, padding=1))),
+    MACAlgorithm.X9_9:         (frozenset({TDES}),      lambda key, data: left4_text(cbc_mac(key.left, data, padding=1))),
+}
+# fmt: on
+
+
+class SoftHSM:
+    """`HSM` over an LMK; may be asked from several threads.
+
+    `pin_downgrade` lets a PIN block under SM4 become one under 3DES, for a network whose members are not all of one age;
+    without it such a translation is a `KeyUseError`.
+    """
+
+    def __init__(self, lmk: LMK, *, pin_downgrade: bool = False) -> None:
+        self._lmk, self._pin_downgrade = lmk, pin_downgrade
+        self._threads = threading.local()
+        self._proofs: OrderedDict[bytes, tuple[Algorithm, bytes, bytes]] = OrderedDict()
+        self._proofs_lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return "SoftHSM()"
+
+    @property
+    def _bench(self) -> Bench:
+        bench: Bench | None = getattr(self._threads, "bench", None)
+        if bench is None:
+            bench = self._threads.bench = Bench(self._lmk)
+        return bench
+
+    # Messages
+
+    def verify_macs(self, jobs: Sequence[tuple[MACJob, bytes]]) -> list[bool]:
+        """Say for each job whether its 8-byte MAC is right, comparing in constant time."""
+        macs = self.make_macs([job for job, _ in jobs])
+        return [hmac.compare_digest(mac, given) for mac, (_, given) in zip(macs, jobs, strict=True)]
+
+    def make_macs(self, jobs: Sequence[MACJob]) -> list[bytes]:
+        """Return the 8 ASCII bytes of DE64 / DE128 for each job."""
+        bench = self._bench
+        return [_mac(bench.use(job.key, KeyUsage.MAK), job) for job in jobs]
+
+    # PINs
+
+    def translate_pins(self, jobs: Sequence[PINTranslation]) -> list[bytes | None]:
+        """Return each block under its new key, None for one that cannot be read; a forbidden change is a KeyUseError."""
+        return [self._translate(self._bench, job) for job in jobs]
+
+    def _translate(self, bench: Bench, job: PINTranslation) -> bytes | None:
+        old, new = FORMATS[job.from_format], FORMATS[job.to_format]
+        refusal = translation_refusal(old, new, same_pan=True, downgrade_allowed=self._pin_downgrade)
+        if refusal:
+            raise KeyUseError(f"PIN block {job.from_format.value} to {job.to_format.value}: {refusal} (PCI PIN)")
+        source, target = bench.use(job.from_key, KeyUsage.PIK), bench.use(job.to_key, KeyUsage.PIK)
+        try:
+            pin = decipher_pin(source.cipher, old, job.block, pan=job.pan)
+            return encipher_pin(target.cipher, new, pin, pan=job.pan, fill=_fill(new))
+        except DecodeError:
+            return None
+
+    def verify_pins(self, jobs: Sequence[PINCheck]) -> list[PINVerdict]:
+        """Compare the PIN of each block with its PVV."""
+        return [self._verify_pin(job) for job in jobs]
+
+    def _verify_pin(self, job: PINCheck) -> PINVerdict:
+        try:
+            pin = self._read_pin(job)
+        except DecodeError:
+            return PINVerdict.UNREADABLE
+        return PINVerdict.RIGHT if hmac.compare_digest(self._pvv(job, pin).encode(), job.pvv.encode()) else PINVerdict.WRONG
+
+    def make_pvv(self, job: PINCheck) -> str:
+        """Return the PVV of the PIN inside a block; a block that cannot be read is a DecodeError."""
+        return self._pvv(job, self._read_pin(job))
+
+    def _read_pin(self, job: PINCheck) -> PIN:
+        return decipher_pin(self._bench.use(job.key, KeyUsage.PIK).cipher, FORMATS[job.format], job.block, pan=job.pan)
+
+    def _pvv(self, job: PINCheck, pin: PIN) -> str:
+        if not (job.pvki.isascii() and job.pvki.isdecimal()):
+            raise KeyUseError("PVKI: is no digit (Visa PTSM)")
+        return visa_pvv(self._bench.use(job.pvk, KeyUsage.PVK).cipher, pin, pan=job.pan, pvki=int(job.pvki))
+
+    # Cryptograms
+
+    def verify_arqcs(self, jobs: Sequence[ARQCCheck]) -> list[Proof | None]:
+        """Return a one-time proof for each right cryptogram, None for each wrong one."""
+        return [self._verify_arqc(self._bench, job) for job in jobs]
+
+    def _verify_arqc(self, bench: Bench, job: ARQCCheck) -> Proof | None:
+        key = bench.use(job.imk, KeyUsage.IMK_AC, KeyUsage.UDK_AC)
+        if key.algorithm is not job.algorithm:
+            raise KeyUseError(f"{key.usage.name} key: is of {key.algorithm.name}, the cryptogram of {job.algorithm.name}")
+        cryptograms = bench.cryptograms[job.algorithm]
+        if key.usage is KeyUsage.IMK_AC:
+            session = cryptograms.session_key(key.cipher, pan=job.pan, psn=job.psn, atc=job.atc)
+        else:
+            session = session_key_pboc(key.cipher, job.atc)
+        try:
+            cryptograms.verify(session, data=job.data, cryptogram=job.arqc)
+        except IntegrityError:
+            return None
+        return self._prove(job.algorithm, session, job.arqc)
+
+    def _prove(self, algorithm: Algorithm, session: bytes, arqc: bytes) -> Proof:
+        ticket = os.urandom(16)
+        with self._proofs_lock:
+            self._proofs[ticket] = (algorithm, session, arqc)
+            if len(self._proofs) > LIMIT_PROOFS:
+                self._proofs.popitem(last=False)
+        return Proof(ticket)
+
+    def make_arpcs(self, jobs: Sequence[tuple[Proof, bytes]]) -> list[bytes]:
+        """Spend each proof on one ARPC; if any is unknown, spent or doubled, none is spent and it is a KeyUseError."""
+        tickets = [proof.ticket for proof, _ in jobs]
+        with self._proofs_lock:
+            if len(set(tickets)) != len(tickets) or not all(ticket in self._proofs for ticket in tickets):
+                raise KeyUseError("proof of a cryptogram: is spent, or of another HSM; verify the ARQC first")
+            spent = [self._proofs.pop(ticket) for ticket in tickets]
+        bench = self._bench
+        return [
+            bench.cryptograms[algorithm].arpc(session, cryptogram=arqc, arc=arc)
+            for (algorithm, session, arqc), (_, arc) in zip(spent, jobs, strict=True)
+        ]
+
+    # Books
+
+    def seal(self, key: KeyBlock, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Encrypt each (plain, context) with AES-256-GCM: nonce ‖ ciphertext ‖ tag."""
+        sealer = self._bench.use(key, KeyUsage.SEAL).sealer
+        nonces = [os.urandom(NONCE_BYTES) for _ in items]
+        return [nonce + sealer.seal(nonce, plain, aad=context) for nonce, (plain, context) in zip(nonces, items, strict=True)]
+
+    def unseal(self, key: KeyBlock, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Open each (sealed, context); a changed byte or another context is an IntegrityError."""
+        sealer = self._bench.use(key, KeyUsage.SEAL).sealer
+        return [sealer.open(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad=context) for sealed, context in items]
+
+    def lookup(self, key: KeyBlock, items: Sequence[bytes]) -> list[str]:
+        """Return HMAC-SHA-256 of each item, its first 32 hex characters."""
+        secret = self._bench.use(key, KeyUsage.LOOKUP).key
+        return [hmac.digest(secret, item, "sha256").hex()[:LOOKUP_HEX] for item in items]
+
+    # Keys
+
+    def generate(self, usage: KeyUsage, algorithm: Algorithm) -> KeyBlock:
+        """Make a random key; DES keys have odd parity and two different halves."""
+        key = os.urandom(NEW_KEY_BYTES[algorithm])
+        return self._store(usage, algorithm, odd_parity(key) if algorithm is TDES else key)
+
+    def form(self, usage: KeyUsage, algorithm: Algorithm, components: Sequence[bytes]) -> KeyBlock:
+        """Form a key from two or three full-length components."""
+        return self._store(usage, algorithm, combine(list(components)))
+
+    def _store(self, usage: KeyUsage, algorithm: Algorithm, key: bytes, exportability: str | None = None) -> KeyBlock:
+        require_rule(usage, algorithm, len(key))
+        return self._bench.store(header_for(usage, algorithm, exportability=exportability), key)
+
+    def check_value(self, key: KeyBlock, length: int = 3) -> bytes:
+        """Return the first 3 to 8 bytes of E_key(zeros); of the CMAC for AES, of HMAC-SHA-256 of nothing for HMAC keys."""
+        if not 3 <= length <= 8:
+            raise DecodeError(f"{length} bytes, 3 to 8 are shown", fault=Fault.LIMIT, path="key check value")
+        opened = self._bench.any_use(key)
+        if opened.algorithm is Algorithm.HMAC:
+            return hmac.digest(opened.key, b"", "sha256")[:length]
+        zeros = bytes(opened.cipher.block_bytes)
+        return (cmac(opened.cipher, zeros) if opened.algorithm is Algorithm.AES else opened.cipher.encrypt(zeros))[:length]
+
+    def export_working_key(self, key: KeyBlock, under: KeyBlock, check_length: int = 4) -> WorkingKey:
+        """Encrypt a PIK or MAK under a KEK (ECB), with its check value."""
+        bench = self._bench
+        working, kek = bench.use(key, KeyUsage.PIK, KeyUsage.MAK), bench.use(under, KeyUsage.KEK)
+        _may_leave(working)
+        strong_enough(kek.algorithm, working.algorithm)
+        return WorkingKey(cryptogram=kek.cipher.encrypt(working.key), check=self.check_value(key, check_length))
+
+    def import_working_key(self, received: WorkingKey, under: KeyBlock, usage: KeyUsage, algorithm: Algorithm) -> KeyBlock:
+        """Take a PIK or MAK from under a KEK; it may not leave again."""
+        kek = self._bench.use(under, KeyUsage.KEK)
+        if usage not in (KeyUsage.PIK, KeyUsage.MAK):
+            raise KeyUseError(f"{usage.name}: is no working key; PIK and MAK travel under a KEK")
+        strong_enough(kek.algorithm, algorithm)
+        block = self._store(usage, algorithm, kek.cipher.decrypt(received.cryptogram), exportability="N")
+        size = len(received.check)
+        if size and not (3 <= size <= 8 and hmac.compare_digest(self.check_value(block, size), received.check)):
+            raise IntegrityError(f"{usage.name} from the wire: the check value differs, it is under another key")
+        return block
+
+    def export_block(self, key: KeyBlock, under: KeyBlock) -> str:
+        """Return an exportable key as a version D block under a shared KBPK; there it may not be exported again."""
+        bench = self._bench
+        leaving, kbpk = bench.any_use(key), bench.use(under, KeyUsage.KBPK)
+        _may_leave(leaving)
+        return wrap(kbpk.protector, header_for(leaving.usage, leaving.algorithm, exportability="N"), leaving.key)
+
+    def import_block(self, block: str, under: KeyBlock) -> KeyBlock:
+        """Take a version D block from under a shared KBPK, its header as the sender sealed it."""
+        header, key = self._bench.use(under, KeyUsage.KBPK).protector.unwrap(block)
+        require_rule(usage_of(header), algorithm_of(header), len(key))
+        return self._bench.store(header, key)
+
+    def derive_card_key(self, imk: KeyBlock, under: KeyBlock, *, pan: str, psn: str) -> str:
+        """Return a card's key of a master key (option A) as a block under the personalisation KBPK."""
+        bench = self._bench
+        master, kbpk = bench.use(imk, *CARD_KEY_USAGE), bench.use(under, KeyUsage.KBPK)
+        usage, mode = CARD_KEY_USAGE[master.usage]
+        header = KeyHeader(usage=usage, algorithm=master.algorithm.value, mode=mode, exportability="N")
+        return wrap(kbpk.protector, header, udk_option_a(master.cipher, pan, psn))
+
+    def random(self, length: int) -> bytes:
+        """Return random bytes of the operating system, at most 1,024."""
+        if not 0 < length <= LIMIT_RANDOM_BYTES:
+            raise DecodeError(f"{length} bytes, 1 to {LIMIT_RANDOM_BYTES} at a time", fault=Fault.LIMIT, path="random")
+        return os.urandom(length)
+
+
+def _mac(key: OpenKey, job: MACJob) -> bytes:
+    algorithms, compute = MACS[job.algorithm]
+    if key.algorithm not in algorithms:
+        raise KeyUseError(f"MAK of {key.algorithm.name}: cannot compute {job.algorithm.value}")
+    return compute(key, job.data)
+
+
+def _may_leave(key: OpenKey) -> None:
+    if key.header.exportability == "N":
+        raise KeyUseError(f"{key.usage.name} key: is not exportable (X9.143 table 5)")
+
+
+def _fill(form: PinFormat) -> str:
+    """Return the random nibbles that a format takes."""
+    if form is PinFormat.ISO3:
+        return "".join(secrets.choice("ABCDEF") for _ in range(16))
+    return os.urandom(8).hex().upper() if form.needs_fill else ""
