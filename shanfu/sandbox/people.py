@@ -10,7 +10,7 @@ from shanfu.errors import ConfigError
 from shanfu.pan import luhn_digit
 
 __all__ = [
-    "BINS", "CARDS", "INSTITUTIONS", "MERCHANTS", "NETWORK", "PEOPLE", "PIN", "Bin", "Institution", "Merchant", "Person",
+    "BINS", "CARDS", "INSTITUTIONS", "MERCHANTS", "NETWORK", "PEOPLE", "PIN", "PORTS", "Bin", "Institution", "Merchant", "Person",
     "SandboxCard", "card_named", "merchant_named",
 ]  # fmt: skip
 
@@ -20,14 +20,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Institution:
-    """A member of the network, or the network itself; port 0 means it has no such role."""
+    """A bank: 4 digits of its own, then 4 of the area, so that its acquiring and its issuing side have a line each."""
 
     name: str
-    id: str
+    acquirer_id: str
+    issuer_id: str
     title: str
     title_zh: str
-    acquirer_port: int
-    issuer_port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +91,20 @@ def _pan(prefix: str, number: int) -> str:
 ALL = ("contactless", "contact", "stripe")
 
 # fmt: off
-NETWORK = Institution("network", "00010000", "Network", "转接网络", 0, 0)
-NETWORK_PORT = 8584
+NETWORK = "00010000"
 
 INSTITUTIONS = (
-    Institution("lantern", "99010000", "Lantern Bank", "灯笼银行", 8583, 8585),
-    Institution("harbour", "99020000", "Harbour Bank", "海港银行", 8593, 8595),
+    Institution("lantern", "99012900", "99010000", "Lantern Bank", "灯笼银行"),
+    Institution("harbour", "99023440", "99020000", "Harbour Bank", "海港银行"),
 )
+
+PORTS = {  # host: port on 127.0.0.1
+    "acquirer-lantern": 8583,
+    "network":          8584,
+    "issuer-lantern":   8585,
+    "acquirer-harbour": 8593,
+    "issuer-harbour":   8595,
+}
 
 BINS = (
     Bin("620901", "lantern", "debit"),

@@ -1,0 +1,217 @@
+"""Makes a world: keys, certificates, banks with their customers and cards, merchants with their terminals.
+
+The order is that of the real thing: every host gets its HSM; members and network form their master keys; banks open accounts
+and issue cards; the bureau personalises chips; acquirers install terminals and inject their keys. A world that was cut off
+while being made is no world (its `world.toml` is written last) and is made anew.
+"""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from shanfu import acquirer, issuer, network
+from shanfu.card import PROFILES, CardKeys, CardProfile, laboratory_card, personalise
+from shanfu.clock import Clock, SystemClock
+from shanfu.errors import ConfigError
+from shanfu.hsm import Algorithm, KeyBlock, KeyUsage, SoftHSM
+from shanfu.links import issue, make_ca
+from shanfu.money import Currency
+from shanfu.pan import PAN
+from shanfu.sandbox.ceremony import Bureau, Components, components
+from shanfu.sandbox.people import BINS, CARDS, INSTITUTIONS, MERCHANTS, NETWORK, PEOPLE, PIN, Institution, SandboxCard
+from shanfu.sandbox.settings import Settings, write_settings
+from shanfu.sandbox.world import HOSTS, World, private_folder
+from shanfu.store import FileMemory, Sealer, Store
+
+__all__ = ["build", "open_or_build"]
+
+PVKI = "1"
+MASTER_USES = (KeyUsage.IMK_AC, KeyUsage.IMK_MAC, KeyUsage.IMK_ENC)
+ALGORITHMS = {"tdes": Algorithm.TDES, "sm4": Algorithm.SM4}
+
+
+def open_or_build(folder: str | Path, *, settings: Settings | None = None, clock: Clock | None = None) -> World:
+    """Open the world in a folder, making it when the folder is new or empty."""
+    path = Path(folder)
+    if not (path / "world.toml").exists():
+        _require_room(path)
+        build(path, settings=settings or Settings(), clock=clock or SystemClock())
+    return World.open(path, clock=clock)
+
+
+def _require_room(path: Path) -> None:
+    strangers = [p.name for p in path.iterdir() if p.name not in {*HOSTS, "ca", "cards", "terminals", "device.key"}] if path.is_dir() else []
+    if strangers:
+        raise ConfigError(f"{path}: is not empty and holds no world ({strangers[0]}); name another folder with --data")
+
+
+def build(folder: Path, *, settings: Settings, clock: Clock) -> World:
+    """Make a world in an empty folder, or over one that was cut off while being made."""
+    for leftover in (*HOSTS, "ca", "cards", "terminals"):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
+    try:
+        private_folder(folder)
+        world = World(folder, settings, clock)
+        make_ca(folder / "ca")
+        for name, role in HOSTS.items():
+            issue(folder / "ca", role.id)
+        hsms = {name: world.new_hsm(name) for name in HOSTS}
+        stores = {name: world.store(name) for name in HOSTS}
+    except OSError as fault:
+        raise ConfigError(f"{folder}: no world can be made here: {fault.strerror}") from fault
+    try:
+        _Builder(world, hsms, stores).run()
+    finally:
+        for store in stores.values():
+            store.close()
+    write_settings(folder / "world.toml", settings)
+    return world
+
+
+class _Builder:
+    """The hands that set a world up, with every HSM and every store open."""
+
+    def __init__(self, world: World, hsms: dict[str, SoftHSM], stores: dict[str, Store]) -> None:
+        self.world, self.hsms, self.stores = world, hsms, stores
+        self.now_ms = world.clock.now_ms()
+        self.sealer = Sealer.from_file(world.folder / "device.key", create=True)
+
+    def run(self) -> None:
+        for name, role in HOSTS.items():
+            if role.kind != "network":
+                self._enrol_member(name)
+        for row in BINS:
+            network.add_route(self.stores["network"], row.prefix, HOSTS[f"issuer-{row.issuer}"].id)
+        for bank in INSTITUTIONS:
+            self._open_bank(bank)
+        for merchant in MERCHANTS:
+            self._install(merchant.name)
+
+    # -- network ------------------------------------------------------------------------------------------------------
+
+    def _enrol_member(self, name: str) -> None:
+        """Form the member's master key on both sides, and its own book keys."""
+        mmk, member, hub = components(), HOSTS[name], self.hsms["network"]
+        network.enrol_member(
+            self.stores["network"],
+            institution=member.id,
+            name=name,
+            mmk=hub.form(KeyUsage.KEK, Algorithm.TDES, mmk.parts),
+            now_ms=self.now_ms,
+        )
+        self._key(name, f"mmk/{NETWORK}", self.hsms[name].form(KeyUsage.KEK, Algorithm.TDES, mmk.parts))
+
+    def _key(self, name: str, label: str, block: KeyBlock) -> None:
+        party = {"issuer": issuer, "acquirer": acquirer, "network": network}[HOSTS[name].kind]
+        party.install_key(self.stores[name], label, block, now_ms=self.now_ms)
+
+    def _book_keys(self, name: str) -> None:
+        hsm = self.hsms[name]
+        self._key(name, "seal", hsm.generate(KeyUsage.SEAL, Algorithm.AES))
+        self._key(name, "lookup", hsm.generate(KeyUsage.LOOKUP, Algorithm.HMAC))
+
+    # -- banks --------------------------------------------------------------------------------------------------------
+
+    def _open_bank(self, bank: Institution) -> None:
+        name = f"issuer-{bank.name}"
+        store, hsm = self.stores[name], self.hsms[name]
+        self._book_keys(name)
+        pvk = hsm.generate(KeyUsage.PVK, Algorithm.TDES)
+        self._key(name, issuer.pvk_label(PVKI), pvk)
+        masters = {word: tuple(hsm.generate(use, algorithm) for use in MASTER_USES) for word, algorithm in ALGORITHMS.items()}
+        for word, (imk_ac, _, _) in masters.items():
+            self._key(name, issuer.imk_label("sandbox", ALGORITHMS[word], 1), imk_ac)
+        people = [person for person in PEOPLE if person.bank == bank.name]
+        for person in people:
+            issuer.open_customer(store, person.name, name=person.title, name_zh=person.title_zh, now_ms=self.now_ms)
+            for kind, code, amount in person.accounts:
+                self._open_account(store, person.name, (kind, code, amount))
+        bureau, holders = Bureau(hsm), {person.name for person in people}
+        for card in CARDS:
+            if card.holder in holders:
+                self._issue(name, card, bureau, (masters, pvk))
+
+    def _open_account(self, store: Store, customer: str, terms: tuple[str, str, int]) -> None:
+        kind, code, amount = terms
+        credit = kind == "credit"
+        account = issuer.open_account(
+            store,
+            customer=customer,
+            currency=Currency.of(code),
+            kind=issuer.AccountKind.CREDIT if credit else issuer.AccountKind.DEBIT,
+            limit_minor=amount if credit else 0,
+            now_ms=self.now_ms,
+        )
+        if not credit:
+            issuer.deposit(store, account.account, amount, name=f"opening/{account.account}", now_ms=self.now_ms)
+
+    def _issue(
+        self, name: str, card: SandboxCard, bureau: Bureau,
+        keys: tuple[dict[str, tuple[KeyBlock, ...]], KeyBlock],
+    ) -> None:  # fmt: skip
+        masters, pvk = keys
+        profile, published = self._profile(card)
+        word = profile.algorithm.name.lower()
+        if published:
+            # nobody has this card's master key: its own key is formed, for it alone
+            udk = Components((published.ac, bytes(16)))
+            block = self.hsms[name].form(KeyUsage.UDK_AC, Algorithm.TDES, udk.parts)
+            self._key(name, issuer.imk_label("lab", Algorithm.TDES, profile.dki), block)
+            card_keys = published
+        else:
+            ac, mac, enc = masters[word]
+            card_keys = bureau.card_keys((ac, mac, enc), pan=card.pan, psn=profile.psn)
+        order = issuer.CardOrder(
+            pan=PAN(card.pan),
+            group=card.holder,
+            expiry=profile.expiry,
+            psn=profile.psn,
+            pvv=bureau.pvv(PIN, pan=card.pan, pvk=pvk, pvki=PVKI),
+            pvki=PVKI,
+            product=profile.product.value,
+            imk_family="lab" if published else "sandbox",
+            algorithms=(ALGORITHMS[word],),
+            state=issuer.CardState(card.status.lower()),
+            pin_tries=card.tries,
+        )
+        issuer.issue_card(self.stores[name], self.hsms[name], order, now_ms=self.now_ms)
+        private_folder(self.world.folder / "cards")
+        with FileMemory(self.world.folder / "cards" / f"{card.name}.mem", self.sealer) as memory:
+            personalise(profile, card_keys, memory)
+
+    def _profile(self, card: SandboxCard) -> tuple[CardProfile, CardKeys | None]:
+        if card.profile == "lab":
+            profile = laboratory_card()
+            assert profile.published is not None
+            return profile, CardKeys.parse(profile.published[0x8000])
+        holder = next(person.title for person in PEOPLE if person.name == card.holder)
+        profile = PROFILES[card.profile](PAN(card.pan), holder.upper())
+        return replace(profile, expiry=card.expiry, psn="01"), None
+
+    # -- merchants ----------------------------------------------------------------------------------------------------
+
+    def _install(self, merchant_name: str) -> None:
+        """Enrol a merchant and its terminal, and inject the terminal's master key into its PIN pad."""
+        merchant = next(m for m in MERCHANTS if m.name == merchant_name)
+        name, tmk = f"acquirer-{merchant.acquirer}", components()
+        store = self.stores[name]
+        acquirer.enrol_merchant(
+            store,
+            merchant=merchant.id,
+            name=merchant.title,
+            name_zh=merchant.title_zh,
+            mcc=merchant.mcc,
+            currency=Currency.of(merchant.currency),
+            pin_free=merchant.pin_free,
+            now_ms=self.now_ms,
+        )
+        acquirer.enrol_terminal(
+            store,
+            terminal=merchant.terminal,
+            merchant=merchant.id,
+            tmk=self.hsms[name].form(KeyUsage.KEK, Algorithm.TDES, tmk.parts),
+            now_ms=self.now_ms,
+        )
+        private_folder(self.world.folder / "terminals")
+        with FileMemory(self.world.folder / "terminals" / f"{merchant.name}.pad", self.sealer) as memory:
+            memory.write({"tmk": tmk.clear})

@@ -1,0 +1,104 @@
+"""A world's settings: ports, time-outs, TLS, databases. Written as `world.toml` when the world is made, read ever after.
+
+The time-outs nest (issuer < network < acquirer < terminal), so that the inner one always answers first; settings that do not
+are refused when they are read. `SHANFU_*` variables override the file (SHANFU_TIMEOUTS_NETWORK_MS=1000), flags override both.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from shanfu.errors import ConfigError, StoreVersion
+from shanfu.sandbox.people import PORTS
+
+__all__ = ["FORMAT", "Settings", "Timeouts", "read_settings", "write_settings"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long each party waits for the one behind it, in milliseconds."""
+
+    issuer_ms: int = 20_000
+    network_ms: int = 30_000
+    acquirer_ms: int = 45_000
+    terminal_ms: int = 60_000
+
+    def __post_init__(self) -> None:
+        order = [self.issuer_ms, self.network_ms, self.acquirer_ms, self.terminal_ms]
+        if order[0] < 1 or any(inner >= outer for inner, outer in zip(order, order[1:], strict=False)):
+            raise ConfigError(f"timeouts: {' '.join(map(str, order))} ms do not nest; issuer < network < acquirer < terminal")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything about a world that is not in its books. `stores` names databases by URL where the folder's is not wanted."""
+
+    format: int = FORMAT
+    tls: bool = True
+    cut_off: str = "23:00"
+    ports: Mapping[str, int] = field(default_factory=lambda: dict(PORTS))
+    stores: Mapping[str, str] = field(default_factory=dict)
+    timeouts: Timeouts = Timeouts()
+
+
+def read_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read a world.toml; an unknown key is a ConfigError naming the nearest known one."""
+    try:
+        table = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise ConfigError(f"{path.name}: cannot be read: {fault}") from fault
+    if table.get("format", 0) > FORMAT:
+        raise StoreVersion(f"{path}: format {table['format']}, this is shanfu for format {FORMAT}; use a newer shanfu")
+    _override(table, environment)
+    _only(table, Settings, path.name)
+    _only(table.get("timeouts", {}), Timeouts, f"{path.name} [timeouts]")
+    try:
+        return Settings(**{**table, "timeouts": Timeouts(**table.get("timeouts", {}))})
+    except TypeError as fault:
+        raise ConfigError(f"{path.name}: {fault}") from fault
+
+
+def write_settings(path: Path, settings: Settings) -> None:
+    """Write the world.toml of a new world."""
+    lines = []
+    tables = {}
+    for name, value in asdict(settings).items():
+        if isinstance(value, Mapping):
+            tables[name] = value
+        else:
+            lines.append(f"{name} = {_toml(value)}")
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _only(table: Mapping[str, Any], kind: type[Settings] | type[Timeouts], where: str) -> None:
+    known = [f.name for f in fields(kind)]
+    for name in table:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise ConfigError(f"{where}: no setting {name!r}; {hint}")
+
+
+def _override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name in (f.name for f in fields(Timeouts)):
+        text = environment.get(f"SHANFU_TIMEOUTS_{name.upper()}")
+        if text is not None:
+            if not text.isdigit():
+                raise ConfigError(f"SHANFU_TIMEOUTS_{name.upper()}: {text!r}, must be a number of milliseconds")
+            table.setdefault("timeouts", {})[name] = int(text)
+    if (tls := environment.get("SHANFU_TLS")) is not None:
+        table["tls"] = tls not in ("0", "false", "no")

@@ -1,0 +1,164 @@
+"""A world: one folder in which everybody of the sandbox lives, made on first use and kept.
+
+    world.toml          settings
+    ca/                 the sandbox CA and each host's certificate
+    <host>/lmk          the host's local master key (0600)
+    <host>/books.db     its books, unless the settings name a database
+    cards/NAME.mem      a card's chip;  terminals/NAME.mem and NAME.pad a terminal and its PIN pad
+    device.key          seals the memories of cards and terminals (0600)
+
+`World.open` makes or opens the folder; `host(name)` builds a host over its books, `card(name)` and `terminal(name)` the
+devices. Whoever opens a host's store owns it until it is closed: a second process is told who has it.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shanfu.acquirer import SCHEMA as ACQUIRER_SCHEMA
+from shanfu.acquirer import Acquirer, AcquirerConfig
+from shanfu.card import Card, Interface
+from shanfu.clock import Clock, SystemClock
+from shanfu.errors import ConfigError
+from shanfu.events import Events, nobody
+from shanfu.hsm import SoftHSM, create_lmk, load_lmk
+from shanfu.issuer import SCHEMA as ISSUER_SCHEMA
+from shanfu.issuer import Issuer, IssuerConfig
+from shanfu.links import Host
+from shanfu.money import Currency
+from shanfu.network import SCHEMA as NETWORK_SCHEMA
+from shanfu.network import Network, NetworkConfig
+from shanfu.sandbox.people import INSTITUTIONS, NETWORK, PORTS, Merchant, card_named, merchant_named
+from shanfu.sandbox.settings import Settings, read_settings
+from shanfu.store import FileMemory, Schema, Sealer, Store
+from shanfu.terminal import PinPad, ReaderKind, Terminal, TerminalConfig, unionpay_aids
+
+__all__ = ["HOSTS", "Roles", "World"]
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What a host of the sandbox is: its kind, its bank ("" for the network), its identifier, its books' schema."""
+
+    kind: str
+    bank: str
+    id: str
+    schema: Schema
+
+
+HOSTS = {
+    "network": Roles("network", "", NETWORK, NETWORK_SCHEMA),
+    **{f"issuer-{bank.name}": Roles("issuer", bank.name, bank.issuer_id, ISSUER_SCHEMA) for bank in INSTITUTIONS},
+    **{f"acquirer-{bank.name}": Roles("acquirer", bank.name, bank.acquirer_id, ACQUIRER_SCHEMA) for bank in INSTITUTIONS},
+}
+assert set(HOSTS) == set(PORTS)
+
+
+class World:
+    """An open world; made by `World.open` (`sandbox.build` makes its contents)."""
+
+    def __init__(self, folder: Path, settings: Settings, clock: Clock) -> None:
+        self.folder, self.settings, self.clock = folder, settings, clock
+
+    @classmethod
+    def open(cls, folder: str | Path, *, clock: Clock | None = None) -> "World":
+        """Open a world that exists; ConfigError when there is none or its settings are wrong, StoreVersion when newer."""
+        path = Path(folder)
+        if not (path / "world.toml").is_file():
+            raise ConfigError(f"{path}: holds no world (no world.toml)")
+        return cls(path, read_settings(path / "world.toml"), clock or SystemClock())
+
+    # -- hosts --------------------------------------------------------------------------------------------------------
+
+    def hsm(self, name: str) -> SoftHSM:
+        """Open a host's security module with the LMK of its folder."""
+        return SoftHSM(load_lmk(self.folder / name / "lmk"))
+
+    def new_hsm(self, name: str) -> SoftHSM:
+        """Make a host's folder and its LMK."""
+        (self.folder / name).mkdir(parents=True)
+        return SoftHSM(create_lmk(self.folder / name / "lmk"))
+
+    def store(self, name: str, *, read_only: bool = False) -> Store:
+        """Open a host's books."""
+        where = self.settings.stores.get(name) or self.folder / name / "books.db"
+        return Store.open(where, schema=role(name).schema, name=name, read_only=read_only)
+
+    def host(self, name: str, *, watch: bool = False) -> Host[Any]:
+        """Build a host with its settings and its HSM; `watch` makes it tell events."""
+        kind, t = role(name), self.settings.timeouts
+        hsm = self.hsm(name)
+        match kind.kind:
+            case "issuer":
+                config = IssuerConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=t.issuer_ms)
+                return Issuer(config, hsm, watch=watch)
+            case "acquirer":
+                return Acquirer(AcquirerConfig(institution=kind.id, network=NETWORK, name=name, timeout_ms=t.acquirer_ms), hsm, watch=watch)
+            case _:
+                return Network(NetworkConfig(institution=kind.id, name=name, timeout_ms=t.network_ms), hsm, watch=watch)
+
+    # -- devices ------------------------------------------------------------------------------------------------------
+
+    @property
+    def sealer(self) -> Sealer:
+        """What seals the memories of cards and terminals."""
+        return Sealer.from_file(self.folder / "device.key")
+
+    def card_memory(self, name: str) -> FileMemory:
+        """Open a chip's memory."""
+        return FileMemory(self.folder / "cards" / f"{card_named(name).name}.mem", self.sealer)
+
+    @contextmanager
+    def card(self, name: str) -> Iterator[Card]:
+        """Take a card out of the drawer."""
+        with self.card_memory(name) as memory:
+            yield Card(memory, interfaces=[Interface(face) for face in card_named(name).interfaces])
+
+    @contextmanager
+    def terminal(
+        self, name: str, *, keypad: Callable[[str], str | None], events: Events = nobody
+    ) -> Iterator[tuple[Terminal, PinPad, FileMemory]]:
+        """Switch a merchant's terminal on: the terminal, its PIN pad, and the memory that its dialogues keep records in."""
+        merchant = merchant_named(name)
+        folder = self.folder / "terminals"
+        with (
+            FileMemory(folder / f"{name}.mem", self.sealer) as memory,
+            FileMemory(folder / f"{name}.pad", self.sealer) as pad_memory,
+        ):
+            tmk = pad_memory.read("tmk")
+            if tmk is None:
+                raise ConfigError(f"{folder / name}.pad: this PIN pad holds no master key")
+            config = terminal_config(merchant, self.settings.timeouts.terminal_ms)
+            pad = PinPad(tmk, pad_memory, keypad)
+            yield Terminal(config, memory, clock=self.clock, events=events), pad, memory
+
+
+def role(name: str) -> Roles:
+    """Return what a host is; a ConfigError names the hosts there are."""
+    if name not in HOSTS:
+        raise ConfigError(f"host {name!r}: not in the sandbox; there are {', '.join(HOSTS)}")
+    return HOSTS[name]
+
+
+def terminal_config(merchant: Merchant, timeout_ms: int) -> TerminalConfig:
+    """Return the settings with which a merchant's terminal is installed."""
+    return TerminalConfig(
+        merchant_id=merchant.id,
+        merchant_name=merchant.title,
+        terminal_id=merchant.terminal,
+        mcc=merchant.mcc,
+        currency=Currency.of(merchant.currency),
+        country="344" if merchant.currency == "HKD" else "156",
+        readers=frozenset(ReaderKind(reader) for reader in merchant.readers),
+        aids=unionpay_aids(enrolled=merchant.pin_free),
+        acquirer_timeout_ms=timeout_ms,
+    )
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder that only its owner may enter."""
+    path.mkdir(parents=True, exist_ok=True)
+    os.chmod(path, 0o700)
