@@ -20,6 +20,14 @@ from shanfu.iso7816 import CommandAPDU, ResponseAPDU, StatusWord
 __all__ = ["Application"]
 
 
+def select_status(*, blocked: bool) -> StatusWord:
+    """Return the word that ends the answer to SELECT: a blocked application still shows its FCI (EMV B1 11.3.5).
+
+    Unverified where a GlobalPlatform chip is locked too: its own words then come first, from whoever holds the application.
+    """
+    return StatusWord.BLOCKED_FILE if blocked else StatusWord.OK
+
+
 class Application:
     """One personalised application, read from `memory` by its AID; belongs to one thread.
 
@@ -61,7 +69,7 @@ class Application:
         blocked = self._chip.live.blocked or self._chip.ring.exhausted()
         self.state = after(self.state, Event.SELECT_BLOCKED if blocked else Event.SELECT)
         self._interface = interface
-        return ResponseAPDU(self._chip.image.fci[interface], StatusWord.BLOCKED_FILE if blocked else StatusWord.OK)
+        return ResponseAPDU(self._chip.image.fci[interface], select_status(blocked=blocked))
 
     def reset(self) -> None:
         """Become inert: power is lost, or another application is selected."""

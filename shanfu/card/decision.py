@@ -5,7 +5,7 @@ to a `Verdict`. Its steps are those of the standard, top to bottom; the first th
 the card alone (TC) needs a key for offline data authentication; a card without one goes online instead, and declines
 where the terminal cannot.
 
-The findings (`Why`) are for people; the issuer sees two of them as bits of the CVR.
+The findings (`Why`) name each reason in words for whoever studies a card; the issuer sees two of them as bits of the CVR.
 Called by `initiate.py`. Sources: JR/T 0025.12 (qPBOC, card risk management), JR/T 0025.5 (CVR). The order of the checks
 and the reading of 9F68 byte 1 follow a related kernel and are unverified.
 """

@@ -69,7 +69,7 @@ class CardProfile:
     pan: PAN
     psn: str = "01"
     expiry: str = "3012"
-    effective: str = "2501"
+    effective: str = "2001"
     holder: str = field(default="", repr=False)
     service_code: str = "220"
     discretionary: str = field(default="000000000", repr=False)

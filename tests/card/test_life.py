@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shanfu.card import TRANSITIONS, Application, Card, Event, State
+from shanfu.card import TRANSITIONS, Application, Card, Event, Spent, State
 from shanfu.card.state import after
-from shanfu.emv import commands
+from shanfu.crypto import CardAlgorithm, SessionKey
+from shanfu.emv import commands, cryptogram_input, parse_gpo_response
 from shanfu.errors import IllegalEvent, StoreGone
 from shanfu.iso7816 import StatusWord
 from tests.budget import examples
-from tests.card.bench import CONTACTLESS, DEBIT, FailingMemory, PowerCut, ask, card, chip, gpo, tap
+from tests.card.bench import CONTACTLESS, DEBIT, TERMINAL, FailingMemory, PowerCut, ask, card, chip, gpo, tap
 
+FILLED = bytes.fromhex("26800000000000000001000000000000015600000000000156170601002B29EBE4")
 CUTS = st.sampled_from([None, "before", "after"])
 ATC = "A000000333010101/live/9F36"
 
@@ -37,9 +39,8 @@ def test_the_table_has_no_other_steps() -> None:
 @given(st.lists(st.sampled_from(["select", "pay", "get", "reset", "read"]), max_size=12))
 def test_walks_never_leave_the_table(walk: list[str]) -> None:
     application = Application(chip(), DEBIT.aid)
-    filled = bytes.fromhex("2680000000000000000100000000000001560000000000015617060100" + "2B29EBE4")
     asked = {
-        "get": commands.get_data(0x9F36), "pay": commands.get_processing_options(filled), "read": commands.read_record(1, 1),
+        "get": commands.get_data(0x9F36), "pay": commands.get_processing_options(FILLED), "read": commands.read_record(1, 1),
     }  # fmt: skip
     paid = 0
     for step in walk:
@@ -132,6 +133,44 @@ def test_numbers_rise_whatever_happens(steps: list[tuple[str, str | None]]) -> N
             continue
     assert seen == sorted(set(seen))
     assert int.from_bytes(memory.read(ATC) or b"") >= (seen or [0])[-1]
+
+
+class Stock:
+    """A phone's way: numbers and keys came from the cloud, and there are few of them."""
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers, self.key = list(numbers), SessionKey(CardAlgorithm.TDES, bytes(range(16)))
+
+    def exhausted(self) -> bool:
+        return not self.numbers
+
+    def spend(self) -> Spent | None:
+        return Spent(atc=self.numbers.pop(0), ac=self.key, mac=self.key) if self.numbers else None
+
+
+def test_another_key_ring_around_the_same_application() -> None:
+    stock = Stock(7, 9)
+    application = Application(chip(), DEBIT.aid, ring=stock)
+    payment = commands.get_processing_options(FILLED)
+    for number in (7, 9):
+        assert application.select(CONTACTLESS).ok
+        values = parse_gpo_response(application.answer(payment).data)
+        assert int.from_bytes(values[0x9F36]) == number
+        said = {tag: bytes.fromhex(text) for tag, text in TERMINAL.items()} | {0x9F66: FILLED[:4]}
+        assert values[0x9F26] == stock.key.cryptogram(cryptogram_input(0x01, said | values))
+    assert application.select(CONTACTLESS).sw == StatusWord.BLOCKED_FILE
+    assert application.answer(payment).sw == StatusWord.CONDITIONS_NOT_SATISFIED
+    stock.exhausted = lambda: False
+    assert application.select(CONTACTLESS).ok
+    assert application.answer(payment).sw == StatusWord.CONDITIONS_NOT_SATISFIED, "nothing to sign with"
+
+
+def test_a_memory_that_lost_its_counter() -> None:
+    memory = chip()
+    made = Card(memory)
+    memory.write({ATC: None})
+    made.power_on(CONTACTLESS)
+    assert ask(made, commands.select(DEBIT.aid)).sw == StatusWord.MEMORY_FAILURE
 
 
 def test_the_number_is_durable_before_the_cryptogram_leaves() -> None:

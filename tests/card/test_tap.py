@@ -188,6 +188,12 @@ def test_path(ttq: str, full_in_aip: bool, template: int | None, sw: int) -> Non
     assert (answer.data[0] if answer.data else None, answer.sw) == (template, sw)
 
 
+def test_without_a_contact_side_there_is_no_full_pboc() -> None:
+    profile = replace(DEBIT, interfaces=frozenset({CONTACTLESS}))
+    assert gpo(card(profile), T9F66="46800000").sw == 0x6985
+    assert gpo(card(profile), T9F66="26800000").ok
+
+
 def test_contact_answers_where_to_read_on() -> None:
     made = card(interface=CONTACT)
     answer = tap(made, T9F7A="00")
