@@ -73,6 +73,17 @@ def test_the_end_of_the_counter(stored: int, select_sw: int, gpo_sw: int, then: 
     assert memory.read(ATC) == then.to_bytes(2)
 
 
+def test_the_last_number_is_spent_once() -> None:
+    memory = chip()
+    memory.write({ATC: b"\xff\xfe"})
+    first, second = Card(memory), Card(memory)
+    for one in (first, second):
+        one.power_on(CONTACTLESS)
+        assert ask(one, commands.select(DEBIT.aid)).ok
+    answers = [ask(one, commands.get_processing_options(FILLED)).sw for one in (first, second)]
+    assert answers == [StatusWord.OK, StatusWord.CONDITIONS_NOT_SATISFIED]
+
+
 def test_after_its_last_payment_the_application_is_blocked() -> None:
     memory = chip()
     memory.write({ATC: b"\xff\xfe"})
