@@ -96,8 +96,8 @@ def exchange(desk: Desk, title: str, request: Sealed | Message) -> Dialogue[Answ
 def _judge(desk: Desk, request: Sealed, raw: bytes) -> Dialogue[Answer | Failure]:
     try:
         received = decode_pos(raw)
-        answer, code = received.message, ResponseCode(received.message.text(39))  # type: ignore[call-arg]  # a look-up
-    except (DecodeError, ValueError):
+        answer, code = received.message, ResponseCode.of(received.message.text(39))
+    except DecodeError:
         return Failure(reason=Reason.UNREADABLE_ANSWER, reversal=ReversalReason.NOT_PARSEABLE)
     desk.frame("answer", raw, response=True, mti=answer.mti, code=f"{code.value} {code.phrase}")
     wrong = pos_messages.differs(request.message, answer)
