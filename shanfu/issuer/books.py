@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from shanfu.hsm import Keyring, KeyRow, keys_table
 from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, account_name
@@ -26,7 +26,7 @@ __all__ = ["KEYS", "SCHEMA", "IssuerBooks", "Numbers"]
 KEYS: Final = Shelf(keys_table(METADATA), KeyRow)
 SCHEMA: Final = Schema(party="issuer", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
 
-_LAST: Final = Statement(select(func.max(JOURNAL.table.c.seq)))
+_LAST: Final = Statement(select(func.max(JOURNAL.table.c.seq)).where(JOURNAL.table.c.bucket == bindparam("bucket")), "bucket")
 EPOCH_MS: Final = 1_577_836_800_000  # as in the store's sequencer: 2020-01-01, 43 bits of milliseconds, then a counter
 COUNTER_BITS: Final = 20
 
@@ -34,14 +34,15 @@ COUNTER_BITS: Final = 20
 class Numbers:
     """Gives the journal's row numbers: they grow with time, and go on from the last one the books hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, buckets: int) -> None:
+        self._buckets = buckets
         self._last: int | None = None
 
     def seed(self, tx: Transaction) -> None:
         """Learn the last number in the books, once in a process."""
         if self._last is None:
-            found = tx.one(_LAST)
-            self._last = int(found[0]) if found and found[0] is not None else 0
+            found = [tx.one(_LAST, (bucket,)) for bucket in range(self._buckets)]
+            self._last = max(int(row[0] or 0) for row in found if row)
 
     def next(self, now_ms: int) -> int:
         """Return a number larger than all before."""

@@ -53,7 +53,7 @@ class Issuer:
         self.name, self._config, self._watch = config.name, config, watch
         self._hsm, self._prover = hsm, Prover(hsm, config)
         self._management = Management(config, self._prover)
-        self._numbers = Numbers()
+        self._numbers = Numbers(config.buckets)
         self._mak: KeyBlock | None = None  # the last one seen, for refusals that cannot look into the books
 
     # -- the three questions a host is asked ---------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from shanfu.hsm import (
     Keyring,
     MACAlgorithm,
     MACJob,
+    PINBlockFormat,
     PINCheck,
     PINVerdict,
     Proof,
@@ -88,7 +89,12 @@ class Prover:
         """Check the PIN of each request, all of which have one."""
         verdicts = [PINVerdict.UNREADABLE] * len(claims)
         for pik in keys.candidates(self._config.pik):
-            open_places = [place for place, verdict in enumerate(verdicts) if verdict is PINVerdict.UNREADABLE]
+            sm4 = _cipher(pik) == "4"
+            open_places = [
+                place
+                for place, (verdict, (request, _)) in enumerate(zip(verdicts, claims, strict=True))
+                if verdict is PINVerdict.UNREADABLE and request.pin and (request.pin.format is PINBlockFormat.SM4_X98) == sm4
+            ]
             jobs = [_pin_check(*claims[place], pik=pik, keys=keys) for place in open_places]
             if not jobs:
                 break
@@ -102,13 +108,23 @@ def verify_macs(hsm: HSM, messages: Sequence[Message], candidates: Sequence[KeyB
     right = [False] * len(messages)
     inputs = [(mac_input(m), _algorithm(mac_algorithm(m)), m.text(128, "").encode("ascii", "replace")) for m in messages]
     for key in candidates:
-        places = [place for place, good in enumerate(right) if not good and len(inputs[place][2]) == 8]
+        sm4 = _cipher(key) == "4"
+        places = [
+            place
+            for place, (_, algorithm, mac) in enumerate(inputs)
+            if not right[place] and len(mac) == 8 and (algorithm is MACAlgorithm.SM4_CBC) == sm4
+        ]
         if not places:
             break
         jobs = [(MACJob(key=key, algorithm=inputs[at][1], data=inputs[at][0]), inputs[at][2]) for at in places]
         for place, good in zip(places, hsm.verify_macs(jobs), strict=True):
             right[place] = good
     return right
+
+
+def _cipher(key: KeyBlock) -> str:
+    """The algorithm character of a key block's header, which is in clear (X9.143 4.2)."""
+    return key[7]
 
 
 @lru_cache(maxsize=8)
