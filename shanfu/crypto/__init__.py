@@ -27,7 +27,7 @@ from shanfu.crypto.cryptogram import (
     script_mac_input,
     visa_cvn10_cryptogram,
 )
-from shanfu.crypto.cvv import VARIANTS, CvvVariant, cvv, dcvv
+from shanfu.crypto.cvv import VARIANTS, CvvVariant, card_code, cvv, dcvv
 from shanfu.crypto.emv_keys import (
     option_b_block,
     pan_block,
@@ -95,7 +95,7 @@ __all__ = [
     "Place",
     "RetailKey", "SealKey",
     "SessionKey",
-    "cbc_mac",
+    "card_code", "cbc_mac",
     "check_dec_table",
     "cmac",
     "combine",

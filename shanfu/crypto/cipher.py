@@ -4,7 +4,7 @@ Everything else in this package is built on `Cipher`. It keeps a context per mod
 a static key (an issuer master key, a PIN key) pays for its key schedule once, and `rekey` lends the same contexts to
 the next card's key. **A Cipher belongs to one thread**: whoever owns threads (the HSM) owns one Cipher a thread.
 
-Single DES is run as two-key 3DES with equal halves: the same results, and no library needs its retired DES. Keys are
+Single DES in ECB is run as two-key 3DES with equal halves: the same results, and libraries retire the short form. Keys are
 used as given: parity bits change neither results nor comparisons here. Data is whole blocks; padding belongs to the
 standard that asks for it (`mac.pad`).
 Sources: FIPS 46-3, NIST SP 800-67, FIPS 197, GB/T 32907, NIST SP 800-38A.
@@ -70,7 +70,19 @@ class Cipher:
     '681edf34d206965e86b3e94f536e4246'
     """
 
-    __slots__ = ("_cbc_in", "_cbc_out", "_ecb_in", "_ecb_out", "_engine", "_key", "_sizes", "algorithm", "block_bytes")
+    __slots__ = (
+        "_cbc_in",
+        "_cbc_key",
+        "_cbc_name",
+        "_cbc_out",
+        "_ecb_in",
+        "_ecb_out",
+        "_engine",
+        "_key",
+        "_sizes",
+        "algorithm",
+        "block_bytes",
+    )
 
     def __init__(self, algorithm: Algorithm, key: bytes, *, engine: Engine | None = None) -> None:
         self.algorithm, self.block_bytes = algorithm, BLOCK_BYTES[algorithm]
@@ -81,7 +93,8 @@ class Cipher:
         self._cbc_in: Context | None = None
         self._sizes = KEY_BYTES[algorithm]
         self.rekey(key)
-        self._sizes = (8, 16) if len(self._key) == 16 and self.block_bytes == 8 else (len(key),)  # contexts keep a length
+        self._sizes = (len(key),)  # a context is opened for one length
+        self._cbc_name = "DES" if len(key) == 8 else str(algorithm)
 
     def __repr__(self) -> str:
         return f"Cipher({self.algorithm})"
@@ -90,10 +103,11 @@ class Cipher:
         raise TypeError("a Cipher holds a key and is never pickled or copied")
 
     def rekey(self, key: bytes) -> None:
-        """Take another key of the same algorithm and length (DES counts as two-key 3DES), keeping the contexts."""
+        """Take another key of the same algorithm and length, keeping the contexts."""
         size = len(key)
         if size not in self._sizes:
             raise KeyUseError(f"{self.algorithm} key: {size} bytes, it has one of {self._sizes}")
+        self._cbc_key = key
         if size == 8:
             key = key + key  # single DES: E(K, D(K, E(K, x))) = E(K, x)
         self._key = key
@@ -123,8 +137,8 @@ class Cipher:
         if not blocks or len(blocks) % self.block_bytes:
             raise self._ragged(blocks)
         if self._cbc_out is None:
-            self._cbc_out = self._engine(self.algorithm, "CBC", self._key, True)
-        self._cbc_out.chain(self._key, self._iv(iv))
+            self._cbc_out = self._engine(self._cbc_name, "CBC", self._cbc_key, True)
+        self._cbc_out.chain(self._cbc_key, self._iv(iv))
         return self._cbc_out.run(blocks)
 
     def decrypt_cbc(self, blocks: bytes, iv: bytes | None = None) -> bytes:
@@ -132,8 +146,8 @@ class Cipher:
         if not blocks or len(blocks) % self.block_bytes:
             raise self._ragged(blocks)
         if self._cbc_in is None:
-            self._cbc_in = self._engine(self.algorithm, "CBC", self._key, False)
-        self._cbc_in.chain(self._key, self._iv(iv))
+            self._cbc_in = self._engine(self._cbc_name, "CBC", self._cbc_key, False)
+        self._cbc_in.chain(self._cbc_key, self._iv(iv))
         return self._cbc_in.run(blocks)
 
     def _ragged(self, blocks: bytes) -> DecodeError:

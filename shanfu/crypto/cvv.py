@@ -11,7 +11,7 @@ from shanfu.crypto.cipher import Algorithm, Cipher, xor
 from shanfu.crypto.pvv import decimalise
 from shanfu.errors import DecodeError, KeyUseError
 
-__all__ = ["VARIANTS", "CvvVariant", "cvv", "dcvv"]
+__all__ = ["VARIANTS", "CvvVariant", "card_code", "cvv", "dcvv"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,18 @@ VARIANTS = {
     "icvv": CvvVariant(service_code="999", expiry_order="YYMM"),   # Visa PTSM
 }
 # fmt: on
+
+
+def card_code(variant: str, cvk: bytes, *, pan: str, expiry_yymm: str, service_code: str) -> str:
+    """Return the 3-digit code of a kind of `VARIANTS`, from the expiry date and service code as the track has them.
+
+    >>> key = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
+    >>> card_code("cvn", key, pan="4123456789012345", expiry_yymm="8701", service_code="101")
+    '561'
+    """
+    row = VARIANTS[variant]
+    expiry = expiry_yymm if row.expiry_order == "YYMM" else expiry_yymm[2:] + expiry_yymm[:2]
+    return cvv(cvk, pan=pan, expiry=expiry, service_code=row.service_code or service_code)
 
 
 def cvv(cvk: bytes, *, pan: str, expiry: str, service_code: str) -> str:

@@ -73,10 +73,10 @@ class RetailKey:
     __slots__ = ("_chain", "_key", "_left", "_whole", "encrypt")
 
     def __init__(self, key: bytes) -> None:
-        self._key, self._left = _need(key, 16), key[:8] * 2
+        self._key, self._left = _need(key, 16), key[:8]
         self._whole = Cipher(Algorithm.TDES, key)
         self.encrypt = self._whole.encrypt  # whole blocks under both halves: the step that makes an ARPC
-        self._chain = default_engine()(Algorithm.TDES, "CBC", self._left, True)
+        self._chain = default_engine()("DES", "CBC", self._left, True)
 
     def __repr__(self) -> str:
         return "RetailKey()"
@@ -85,7 +85,7 @@ class RetailKey:
         """Take another key, keeping the contexts."""
         if key is self._key:  # MAC and ARPC of one transaction: the schedules are there already
             return
-        self._key, self._left = _need(key, 16), key[:8] * 2
+        self._key, self._left = _need(key, 16), key[:8]
         self._whole.rekey(key)
 
     def mac(self, message: bytes, *, padding: int) -> bytes:
@@ -163,10 +163,12 @@ def xor_fold(message: bytes, block_bytes: int) -> bytes:
     'B9F9B96AA4FDB57F'
     """
     padded = pad(message, 1, block_bytes)
-    folded = 0
-    for at in range(0, len(padded), block_bytes):
-        folded ^= int.from_bytes(padded[at : at + block_bytes], "big")
-    return folded.to_bytes(block_bytes, "big")
+    blocks, folded = len(padded) // block_bytes, int.from_bytes(padded)
+    while blocks > 1:  # halves laid over one another: the order of an xor does not matter
+        blocks = (blocks + 1) // 2
+        bits = 8 * block_bytes * blocks
+        folded = (folded >> bits) ^ (folded & ((1 << bits) - 1))
+    return folded.to_bytes(block_bytes)
 
 
 def ecb_mac(cipher: Cipher, mab: bytes) -> bytes:

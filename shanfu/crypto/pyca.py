@@ -15,6 +15,7 @@ __all__ = ["PycaContext", "open_context"]
 ALGORITHMS: dict[str, Callable[[bytes], Any]] = {
     "AES": algorithms.AES,
     "SM4": algorithms.SM4,
+    "DES": lambda key: TripleDES(key * 3),
     "TDES": lambda key: TripleDES((key * 2)[:24]),  # K1‖K2‖K1; of a 24-byte key the first 24
 }
 
@@ -51,5 +52,5 @@ class PycaContext:
 
 
 def open_context(algorithm: str, mode: str, key: bytes, encrypting: bool) -> PycaContext:
-    """Open a context for an algorithm of `cipher`, with its key already expanded."""
+    """Open a context: AES, SM4, TDES (16 or 24 bytes) in ECB and CBC, DES in CBC."""
     return PycaContext(algorithm, mode, key, encrypting)

@@ -66,6 +66,11 @@ def test_long_data_is_one_chain(engine, size):
     assert cipher.decrypt(cipher.encrypt(data)) == data
 
 
+def test_a_des_key_of_another_length_never_reaches_libcrypto():
+    with pytest.raises(RuntimeError):
+        evp.open_context("DES", "CBC", bytes(7), True)
+
+
 def test_single_des_is_tdes_with_equal_halves():
     key = bytes.fromhex("0123456789ABCDEF")
     assert Cipher(Algorithm.TDES, key).encrypt(b"Now is t").hex().upper() == "3FA40E8A984D4815"  # FIPS 81, B1

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shanfu.crypto import Algorithm, Cipher, RetailKey, cbc_mac, cmac, ecb_mac, pad, unpad2, verify_mac, x9_9, x9_19
+from shanfu.crypto import Algorithm, Cipher, RetailKey, cbc_mac, cmac, ecb_mac, pad, unpad2, verify_mac, x9_9, x9_19, xor_fold
 from shanfu.errors import DecodeError, IntegrityError, KeyUseError
 from tests.budget import examples
 
@@ -108,6 +108,15 @@ def test_the_ecb_mac_does_not_see_swapped_blocks(algorithm):
     one, two = b"A" * cipher.block_bytes, b"B" * cipher.block_bytes
     assert ecb_mac(cipher, one + two) == ecb_mac(cipher, two + one)
     assert ecb_mac(cipher, one + two) != ecb_mac(cipher, one + one)
+
+
+@given(st.binary(max_size=400), st.sampled_from([8, 16]))
+@few
+def test_folding_is_the_xor_of_all_blocks(message, size):
+    expected = bytearray(size)
+    for at, byte in enumerate(message):
+        expected[at % size] ^= byte
+    assert xor_fold(message, size) == bytes(expected)
 
 
 @pytest.mark.parametrize("given_mac", [b"E267B6E3", b"E267B6E", b"", b"e267b6e2", b"E267B6E2 "])
