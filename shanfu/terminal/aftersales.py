@@ -14,7 +14,7 @@ from shanfu.iso8583 import EntryMode, Message
 from shanfu.money import Currency, Money
 from shanfu.terminal import pos_messages
 from shanfu.terminal.desk import Desk
-from shanfu.terminal.host import Answer, Failure, exchange, make_ready, seal
+from shanfu.terminal.host import Answer, Failure, exchange, make_ready, seal, sign_in_if_due
 from shanfu.terminal.journal import Kind, State, Transaction, stan_of
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 from shanfu.terminal.payment import settle_record
@@ -82,13 +82,20 @@ def _send(desk: Desk, kept: Transaction, request: Message, *, title: str) -> Dia
     yield from desk.journal.keep(kept)
     desk.show(UIMessage.AUTHORISING)
     answer: Answer | Failure = yield from exchange(desk, title, sealed)
-    for _ in range(desk.config.reversal_sends - 1):
-        if kept.kind is not Kind.REFUND or isinstance(answer, Answer):
-            break
-        answer = yield from exchange(desk, f"{title}, sent again", sealed)
-    receipt = yield from settle_record(desk, kept, answer, slip=slip)
     if kept.kind is Kind.REFUND and isinstance(answer, Failure):
-        expired = desk.journal.transactions[kept.sequence]
-        yield from desk.journal.change(expired, needs_reconciliation=True)
+        answer = yield from _send_again(desk, request, answer)
+    receipt = yield from settle_record(desk, kept, answer, slip=slip)
     desk.tell(f"{title}: {receipt.outcome}", reason=str(receipt.reason or ""), code=receipt.response_code)
     return receipt
+
+
+def _send_again(desk: Desk, request: Message, answer: Answer | Failure) -> Dialogue[Answer | Failure]:
+    """Repeat an advice under its name, with a MAC under the keys then in force, until it is answered or sent often enough."""
+    for _ in range(desk.config.reversal_sends - 1):
+        if (yield from sign_in_if_due(desk)) is not None:
+            break
+        sealed = yield from seal(desk, request)
+        answer = sealed if isinstance(sealed, Failure) else (yield from exchange(desk, "refund, sent again", sealed))
+        if isinstance(answer, Answer):
+            break
+    return answer

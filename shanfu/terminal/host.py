@@ -33,7 +33,7 @@ from shanfu.terminal.journal import State, Transaction
 from shanfu.terminal.outcome import Reason
 from shanfu.terminal.pin_pad import CheckMAC, KeysLoaded, LoadKeys, MACChecked, MACMade, MakeMAC
 
-__all__ = ["Answer", "Failure", "exchange", "make_ready", "reverse_pending", "seal", "sign_in"]
+__all__ = ["Answer", "Failure", "exchange", "make_ready", "reverse_pending", "seal", "sign_in", "sign_in_if_due"]
 
 REQUIRES_SIGN_IN = 3  # header digit: processing requirement of an answer
 BATCH = slice(2, 8)  # of DE60
@@ -138,14 +138,15 @@ def sign_in(desk: Desk) -> Dialogue[Answer | Failure]:
 
 def make_ready(desk: Desk) -> Dialogue[Reason | None]:
     """Sign in if that is due and send what must be reversed; return why no payment can go out now, or None."""
-    for step in (_sign_in_if_due, reverse_pending, _sign_in_if_due):  # a reversal's answer may ask for a sign-in
+    for step in (sign_in_if_due, reverse_pending, sign_in_if_due):  # a reversal's answer may ask for a sign-in
         reason = yield from step(desk)
         if reason is not None:
             return reason
     return None
 
 
-def _sign_in_if_due(desk: Desk) -> Dialogue[Reason | None]:
+def sign_in_if_due(desk: Desk) -> Dialogue[Reason | None]:
+    """Sign in when no sign-in stands; return why there is still none, or None."""
     if desk.journal.state.signed_in:
         return None
     answer = yield from sign_in(desk)
@@ -174,7 +175,7 @@ def _reverse(desk: Desk, transaction: Transaction) -> Dialogue[Reason | None]:
     kept = transaction
     while kept.reversal_sends < desk.config.reversal_sends:
         if not desk.journal.state.signed_in:  # its MAC needs keys that the acquirer knows
-            reason = yield from _sign_in_if_due(desk)
+            reason = yield from sign_in_if_due(desk)
             if reason is not None:
                 return reason
         kept = yield from desk.journal.change(kept, state=State.EXPIRED, reversal_sends=kept.reversal_sends + 1)

@@ -30,7 +30,7 @@ from shanfu.terminal.pin_pad import EnterPIN, PINCancelled, PINEntered
 from shanfu.terminal.receipt import Receipt
 from shanfu.terminal.slip import ended, slip_for
 
-__all__ = ["balance", "pay", "settle_record"]
+__all__ = ["balance", "pay", "settle_record", "with_year"]
 
 BALANCE_TYPE = 0x31  # 9C: as the first two digits of DE3
 WITH_PIN, WITHOUT_PIN = "1", "2"  # last digit of DE22
@@ -156,14 +156,16 @@ def _transaction(desk: Desk, amount: Money, wave: _Wave) -> Transaction:
 def settle_record(desk: Desk, kept: Transaction, answer: Answer | Failure, *, slip: Receipt) -> Dialogue[Receipt]:
     """Settle a kept transaction by the answer, or leave it to its reversal; return the receipt."""
     if isinstance(answer, Failure):
-        yield from desk.journal.change(kept, state=State.EXPIRED, reversal_reason=answer.reversal.value)
+        advice = kept.kind is Kind.REFUND  # never reversed
+        changes = {"reversal_reason": answer.reversal.value, "needs_reconciliation": advice}
+        yield from desk.journal.change(kept, state=State.EXPIRED, **changes)
         return replace(
             slip,
             outcome=Outcome.DECLINED,
             reason=answer.reason,
             response_code=answer.reversal.value,
             ui=UIMessage.DECLINED,
-            reversal_pending=kept.kind is not Kind.REFUND,
+            reversal_pending=not advice,
         )
     message, code = answer.message, answer.code
     if code is ResponseCode.PARTIAL_APPROVAL:  # DE60.6 said that we do not take partial approvals
@@ -172,7 +174,7 @@ def settle_record(desk: Desk, kept: Transaction, answer: Answer | Failure, *, sl
         "rrn": message.text(37, ""),
         "auth_code": message.text(38, "").strip(),
         "response_code": code.value,
-        "business_date": _with_year(message.text(15, ""), kept.date),
+        "business_date": with_year(message.text(15, ""), kept.date),
     }
     state = State.APPROVED if code.approved else State.DECLINED
     yield from desk.journal.change(kept, state=state, **facts)
@@ -204,7 +206,7 @@ def _answered(slip: Receipt, message: Message, code: ResponseCode) -> Receipt:
     )
 
 
-def _with_year(month_day: str, today: str) -> str:
+def with_year(month_day: str, today: str) -> str:
     """Give DE15 its year: the one that puts it nearest to the local date."""
     if len(month_day) != 4 or not month_day.isdigit():
         return today

@@ -91,7 +91,9 @@ class Acquirer:
     def approve(self, request: PosFrame) -> bytes:
         message = request.message
         name = f"{message.text(60)[2:8]}.{message.text(11, '')}"
-        assert message.mti == "0400" or name not in self.booked, f"{name} is used twice"
+        again = self.booked.get(name)
+        repeat = again is not None and message.mti == "0220" and again.fields == message.fields
+        assert message.mti == "0400" or again is None or repeat, f"{name} is used twice"
         if 52 in message:
             block = message.binary(52)
             pin = decipher_pin(Cipher(Algorithm.TDES, PIK), PinFormat.ISO0, block, pan=message.text(2))

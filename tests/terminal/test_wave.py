@@ -103,7 +103,15 @@ ENDINGS = [  # what the card answers,                      outcome,          rea
     ([PPSE_OK],                                            AGAIN,            R.CARD_REMOVED,        UI.PRESENT_AGAIN),
     ([PPSE_OK, adf()],                                     AGAIN,            R.CARD_REMOVED,        UI.PRESENT_AGAIN),
 ]
-sert [message.mti for message in shop.host.asked] == ["0800"]
+# fmt: on
+
+
+@pytest.mark.parametrize(("answers", "outcome", "reason", "ui"), ENDINGS)
+def test_endings(answers: list[bytes], outcome: Outcome, reason: Reason, ui: UIMessage) -> None:
+    shop = Shop(card=PaperCard(*answers))
+    receipt = shop.pay()
+    assert (receipt.outcome, receipt.reason, receipt.ui) == (outcome, reason, ui)
+    assert [message.mti for message in shop.host.asked] == ["0800"]
     assert not shop.terminal.journal.transactions
 
 
