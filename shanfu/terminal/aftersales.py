@@ -2,7 +2,7 @@
 
 Both name their original; the terminal checks first what it can know itself: that there is such an approved payment, and that no
 more goes back than was paid. A void is a request that can be reversed. A refund is an advice (0220): it is never
-reversed but sent again under the same name until it is answered, and left to reconciliation after that.
+reversed but sent again under the same name until it is answered, or left to reconciliation after some sendings.
 
 Sources: ISO 8583:1987 4, UnionPay POS flow rules (public implementations).
 """
@@ -14,7 +14,7 @@ from shanfu.iso8583 import EntryMode, Message
 from shanfu.money import Currency, Money
 from shanfu.terminal import pos_messages
 from shanfu.terminal.desk import Desk
-from shanfu.terminal.host import Answer, Failure, exchange, make_ready, seal, sign_in_if_due
+from shanfu.terminal.host import Failure, exchange, make_ready, reverse_pending, seal
 from shanfu.terminal.journal import Kind, State, Transaction, stan_of
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 from shanfu.terminal.payment import settle_record
@@ -52,7 +52,7 @@ def refund(desk: Desk, original: Transaction, amount: Money) -> Dialogue[Receipt
     if reason is not None:
         return declined(desk, "refund", reason, amount=amount)
     kept = _undoing(desk, original, Kind.REFUND, amount.minor)
-    return (yield from _send(desk, kept, pos_messages.refund(desk.config, kept, original), title="refund"))
+    return (yield from _send(desk, kept, pos_messages.refund(desk.config, kept), title="refund"))
 
 
 def _undoing(desk: Desk, original: Transaction, kind: Kind, amount_minor: int) -> Transaction:
@@ -71,6 +71,9 @@ def _undoing(desk: Desk, original: Transaction, kind: Kind, amount_minor: int) -
         masked_pan=original.masked_pan,
         entry_mode=TYPED,
         original=original.name,
+        original_date=original.date,
+        original_rrn=original.rrn,
+        sends=int(kind is Kind.REFUND),  # its own sending is the first
     )
 
 
@@ -81,21 +84,26 @@ def _send(desk: Desk, kept: Transaction, request: Message, *, title: str) -> Dia
         return replace(slip, outcome=Outcome.DECLINED, reason=sealed.reason, ui=UIMessage.DECLINED)
     yield from desk.journal.keep(kept)
     desk.show(UIMessage.AUTHORISING)
-    answer: Answer | Failure = yield from exchange(desk, title, sealed)
-    if kept.kind is Kind.REFUND and isinstance(answer, Failure):
-        answer = yield from _send_again(desk, request, answer)
+    answer = yield from exchange(desk, title, sealed)
     receipt = yield from settle_record(desk, kept, answer, slip=slip)
+    if kept.is_advice and isinstance(answer, Failure):
+        receipt = yield from _insist(desk, kept, receipt)
     desk.tell(f"{title}: {receipt.outcome}", reason=str(receipt.reason or ""), code=receipt.response_code)
     return receipt
 
 
-def _send_again(desk: Desk, request: Message, answer: Answer | Failure) -> Dialogue[Answer | Failure]:
-    """Repeat an advice under its name, with a MAC under the keys then in force, until it is answered or sent often enough."""
-    for _ in range(desk.config.reversal_sends - 1):
-        if (yield from sign_in_if_due(desk)) is not None:
-            break
-        sealed = yield from seal(desk, request)
-        answer = sealed if isinstance(sealed, Failure) else (yield from exchange(desk, "refund, sent again", sealed))
-        if isinstance(answer, Answer):
-            break
-    return answer
+def _insist(desk: Desk, kept: Transaction, receipt: Receipt) -> Dialogue[Receipt]:
+    """Send an unanswered advice again now; what stays unanswered is taken up before the next payment."""
+    yield from reverse_pending(desk)
+    booked = desk.journal.transactions[kept.sequence]
+    if booked.state is not State.APPROVED:
+        return replace(receipt, response_code=booked.response_code or receipt.response_code)
+    return replace(
+        receipt,
+        outcome=Outcome.APPROVED,
+        reason=None,
+        response_code=booked.response_code,
+        rrn=booked.rrn,
+        auth_code=booked.auth_code,
+        ui=UIMessage.APPROVED,
+    )

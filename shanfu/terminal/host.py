@@ -33,7 +33,18 @@ from shanfu.terminal.journal import State, Transaction
 from shanfu.terminal.outcome import Reason
 from shanfu.terminal.pin_pad import CheckMAC, KeysLoaded, LoadKeys, MACChecked, MACMade, MakeMAC
 
-__all__ = ["Answer", "Failure", "exchange", "make_ready", "reverse_pending", "seal", "sign_in", "sign_in_if_due"]
+__all__ = [
+    "Answer",
+    "Failure",
+    "book",
+    "exchange",
+    "make_ready",
+    "reverse_pending",
+    "seal",
+    "sign_in",
+    "sign_in_if_due",
+    "with_year",
+]
 
 REQUIRES_SIGN_IN = 3  # header digit: processing requirement of an answer
 BATCH = slice(2, 8)  # of DE60
@@ -156,47 +167,87 @@ def sign_in_if_due(desk: Desk) -> Dialogue[Reason | None]:
 
 
 def reverse_pending(desk: Desk, *, also_given_up: bool = False) -> Dialogue[Reason | None]:
-    """Send every reversal that is due, oldest first; return the reason if the acquirer cannot be reached at all.
+    """Send every reversal and advice that is due, oldest first; return the reason if the acquirer cannot be reached.
 
     `also_given_up` tries once more what was left to reconciliation.
     """
     if also_given_up:
-        for transaction in [t for t in desk.journal.transactions.values() if t.reversal_given_up]:
-            sends = max(transaction.reversal_sends - 1, 0)
-            yield from desk.journal.change(transaction, needs_reconciliation=False, reversal_sends=sends)
-    for transaction in desk.journal.reversals_due():
-        reason = yield from _reverse(desk, transaction)
+        for transaction in [t for t in desk.journal.transactions.values() if t.given_up]:
+            sends = min(transaction.sends, desk.config.reversal_sends - 1)
+            yield from desk.journal.change(transaction, needs_reconciliation=False, sends=sends)
+    for transaction in desk.journal.dues():
+        reason = yield from _clear(desk, transaction)
         if reason is not None:
             return reason
     return None
 
 
-def _reverse(desk: Desk, transaction: Transaction) -> Dialogue[Reason | None]:
+def _clear(desk: Desk, transaction: Transaction) -> Dialogue[Reason | None]:
+    """Send one reversal or advice until it is answered for good or has been sent often enough."""
     kept = transaction
-    while kept.reversal_sends < desk.config.reversal_sends:
-        if not desk.journal.state.signed_in:  # its MAC needs keys that the acquirer knows
-            reason = yield from sign_in_if_due(desk)
-            if reason is not None:
-                return reason
-        kept = yield from desk.journal.change(kept, state=State.EXPIRED, reversal_sends=kept.reversal_sends + 1)
-        request = yield from seal(desk, pos_messages.reversal(desk.config, kept))
-        if isinstance(request, Failure):
-            yield from desk.journal.keep_state(signed_in=False)
-            continue
-        answer = yield from exchange(desk, "reversal", request)
-        if isinstance(answer, Answer) and answer.code in REVERSAL_DONE:
-            yield from desk.journal.change(kept, state=State.REVERSED, pan="", expiry="", reversal_de55=b"")
-            desk.tell("reversed", original=kept.name, reason=kept.reversal_reason)
+    while kept.sends < desk.config.reversal_sends:
+        reason = yield from sign_in_if_due(desk)  # its MAC needs keys that the acquirer knows
+        if reason is not None:
+            return reason
+        kept = yield from desk.journal.change(kept, state=State.EXPIRED, sends=kept.sends + 1)
+        answer = yield from _send_kept(desk, kept)
+        if isinstance(answer, Answer) and (kept.is_advice or answer.code in REVERSAL_DONE):
+            yield from _cleared(desk, kept, answer)
             return None
         if isinstance(answer, Failure) and answer.closed and not (yield from _is_there(desk)):
-            yield from desk.journal.change(kept, reversal_sends=kept.reversal_sends - 1)
+            yield from desk.journal.change(kept, sends=kept.sends - 1)
             return Reason.HOST_UNREACHABLE
     yield from desk.journal.change(kept, state=State.EXPIRED, needs_reconciliation=True)
-    desk.tell("reversal given up, left to reconciliation", reason="needs-reconciliation", original=kept.name)
+    desk.tell("given up, left to reconciliation", reason="needs-reconciliation", original=kept.name)
     return None
+
+
+def _send_kept(desk: Desk, kept: Transaction) -> Dialogue[Answer | Failure]:
+    """Make the message from the record alone, with a MAC under the keys now in force, and ask."""
+    title = "refund, sent again" if kept.is_advice else "reversal"
+    make = pos_messages.refund if kept.is_advice else pos_messages.reversal
+    request = yield from seal(desk, make(desk.config, kept))
+    if isinstance(request, Failure):
+        yield from desk.journal.keep_state(signed_in=False)
+        return request
+    return (yield from exchange(desk, title, request))
+
+
+def _cleared(desk: Desk, kept: Transaction, answer: Answer) -> Dialogue[None]:
+    if kept.is_advice:
+        yield from book(desk, kept, answer)
+        return
+    yield from desk.journal.change(kept, state=State.REVERSED, pan="", expiry="", reversal_de55=b"")
+    desk.tell("reversed", original=kept.name, reason=kept.reversal_reason)
 
 
 def _is_there(desk: Desk) -> Dialogue[bool]:
     """Whether the acquirer answers at all: a host that hangs up on one reversal only must not block the terminal."""
     answer = yield from exchange(desk, "echo", pos_messages.echo(desk.config, batch=desk.journal.state.batch))
     return isinstance(answer, Answer)
+
+
+def book(desk: Desk, kept: Transaction, answer: Answer | Failure) -> Dialogue[Transaction]:
+    """Settle a kept transaction by the answer: approved, declined, or expired with what its reversal will say."""
+    if isinstance(answer, Failure):
+        return (yield from desk.journal.change(kept, state=State.EXPIRED, reversal_reason=answer.reversal.value))
+    message, code = answer.message, answer.code
+    facts = {"rrn": message.text(37, ""), "auth_code": message.text(38, "").strip(), "response_code": code.value}
+    if code is ResponseCode.PARTIAL_APPROVAL:  # DE60.6 said that we do not take these
+        other = ReversalReason.OTHER.value
+        return (yield from desk.journal.change(kept, state=State.EXPIRED, reversal_reason=other, **facts))
+    state = State.APPROVED if code.approved else State.DECLINED
+    business_date = with_year(message.text(15, ""), kept.date)
+    return (yield from desk.journal.change(kept, state=state, business_date=business_date, **facts))
+
+
+def with_year(month_day: str, today: str) -> str:
+    """Give DE15 its year: the one that puts it nearest to the local date (YYYYMMDD).
+
+    >>> with_year("0101", "20261231")
+    '20270101'
+    """
+    if len(month_day) != 4 or not month_day.isdigit():
+        return today
+    turn = (today[4:6], month_day[:2])
+    return f"{int(today[:4]) + (turn == ('12', '01')) - (turn == ('01', '12'))}{month_day}"

@@ -6,6 +6,7 @@ WAITING at start was cut off: it is reversed before the next payment.
 
     WAITING -> APPROVED | DECLINED         a valid answer
     WAITING -> EXPIRED -> REVERSED         no valid answer; EXPIRED means that its reversal is under way
+    WAITING -> EXPIRED -> APPROVED | …     the same for a refund, which is an advice: it is sent again instead
 
 The trace number comes from a sequence that never runs back; a transaction's own record carries it, so a payment costs
 two writes. The PAN inside is sealed at rest by the terminal's Memory, never shown, and dropped when the batch is closed.
@@ -83,9 +84,11 @@ class Transaction:
     atc: str = ""
     reversal_de55: bytes = field(repr=False, default=b"")
     reversal_reason: str = "98"
-    reversal_sends: int = 0
+    sends: int = 0  # of the reversal; of an advice, all its sendings
     needs_reconciliation: bool = False
     original: str = ""  # void and refund: batch.stan of what they undo
+    original_date: str = ""
+    original_rrn: str = ""
     rrn: str = ""
     auth_code: str = ""
     response_code: str = ""
@@ -98,14 +101,19 @@ class Transaction:
         return f"{self.batch}.{self.stan}"
 
     @property
-    def reversal_due(self) -> bool:
-        """Whether a reversal must go out before the next payment; refunds are advices and never reversed."""
-        return self.state in (State.WAITING, State.EXPIRED) and self.kind is not Kind.REFUND and not self.needs_reconciliation
+    def is_advice(self) -> bool:
+        """Whether it tells what the merchant has decided already: sent again until answered, never reversed."""
+        return self.kind is Kind.REFUND
 
     @property
-    def reversal_given_up(self) -> bool:
-        """Whether its reversal was never acknowledged, and could still be sent."""
-        return self.needs_reconciliation and self.state is State.EXPIRED and self.kind is not Kind.REFUND and bool(self.pan)
+    def due(self) -> bool:
+        """Whether something must go out for it before the next payment: a reversal, or an advice once more."""
+        return self.state in (State.WAITING, State.EXPIRED) and not self.needs_reconciliation
+
+    @property
+    def given_up(self) -> bool:
+        """Whether its reversal, or the advice itself, was never acknowledged and could still be sent."""
+        return self.needs_reconciliation and self.state is State.EXPIRED and bool(self.pan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +177,7 @@ class Journal:
         self.transactions[sequence] = transaction
         self._highest = max(self._highest, sequence)
         self._batches.setdefault(transaction.batch, set()).add(sequence)
-        (self._due.add if transaction.reversal_due else self._due.discard)(sequence)
+        (self._due.add if transaction.due else self._due.discard)(sequence)
 
     def change(self, transaction: Transaction, **changes: object) -> Dialogue[Transaction]:
         """Write a changed transaction and return it."""
@@ -177,8 +185,8 @@ class Journal:
         yield from self.keep(changed)
         return changed
 
-    def reversals_due(self) -> list[Transaction]:
-        """Transactions whose reversal must go out, oldest first."""
+    def dues(self) -> list[Transaction]:
+        """Transactions for which something must still go out, oldest first."""
         return [self.transactions[sequence] for sequence in sorted(self._due)]
 
     def find(self, stan: str, *, batch: str = "") -> Transaction | None:
@@ -187,9 +195,10 @@ class Journal:
         return next((t for _, t in sorted(self.transactions.items(), reverse=True) if (t.stan, t.batch) == (stan, batch)), None)
 
     def undone_minor(self, original: Transaction) -> int:
-        """How much of a payment approved voids and refunds have given back, or may have given back."""
-        undoing = (t for t in self.transactions.values() if t.original == original.name)
-        return sum(t.amount_minor for t in undoing if t.state in (State.APPROVED, State.WAITING))
+        """How much of a payment voids and refunds have given back, or may have given back."""
+        undoing = [t for t in self.transactions.values() if t.original == original.name]
+        unknown = (State.WAITING, State.EXPIRED)
+        return sum(t.amount_minor for t in undoing if t.state is State.APPROVED or (t.is_advice and t.state in unknown))
 
     def totals(self, batch: str) -> Totals:
         """Add up the approved transactions of a batch."""
@@ -202,7 +211,7 @@ class Journal:
     def truncate(self, *, older_than_ms: int) -> Dialogue[None]:
         """Drop card data from the closed batch's transactions, and whole transactions that are old enough."""
         for transaction in list(self.transactions.values()):
-            if transaction.reversal_due:
+            if transaction.due:
                 continue
             if transaction.closed and transaction.at_ms < older_than_ms:
                 yield Keep(_name(transaction), None)

@@ -53,9 +53,9 @@ def echo(desk: Desk) -> Dialogue[Receipt]:
 
 
 def reverse_pending(desk: Desk) -> Dialogue[Receipt]:
-    """Send every reversal now, also those that had been left to reconciliation."""
+    """Send every reversal and unanswered advice now, also those that had been left to reconciliation."""
     reason = yield from host.reverse_pending(desk, also_given_up=True)
-    left = [t for t in desk.journal.transactions.values() if t.reversal_due or t.reversal_given_up]
+    left = [t for t in desk.journal.transactions.values() if t.due or t.given_up]
     if reason is not None or left:
         return declined(desk, "reversal", reason or Reason.NO_ANSWER)
     return replace(blank(desk, "reversal"), outcome=Outcome.APPROVED)

@@ -22,15 +22,15 @@ from shanfu.terminal import pos_messages
 from shanfu.terminal.config import ReaderKind
 from shanfu.terminal.contactless import Tap, admit, tap
 from shanfu.terminal.desk import PIN_PAD, Desk
-from shanfu.terminal.host import Answer, Failure, exchange, make_ready, seal
-from shanfu.terminal.journal import Kind, State, Transaction, stan_of
+from shanfu.terminal.host import Answer, Failure, book, exchange, make_ready, seal
+from shanfu.terminal.journal import Kind, Transaction, stan_of
 from shanfu.terminal.kernel7 import Ending
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 from shanfu.terminal.pin_pad import EnterPIN, PINCancelled, PINEntered
 from shanfu.terminal.receipt import Receipt
 from shanfu.terminal.slip import ended, slip_for
 
-__all__ = ["balance", "pay", "settle_record", "with_year"]
+__all__ = ["balance", "pay", "settle_record"]
 
 BALANCE_TYPE = 0x31  # 9C: as the first two digits of DE3
 WITH_PIN, WITHOUT_PIN = "1", "2"  # last digit of DE22
@@ -155,37 +155,17 @@ def _transaction(desk: Desk, amount: Money, wave: _Wave) -> Transaction:
 
 def settle_record(desk: Desk, kept: Transaction, answer: Answer | Failure, *, slip: Receipt) -> Dialogue[Receipt]:
     """Settle a kept transaction by the answer, or leave it to its reversal; return the receipt."""
+    booked = yield from book(desk, kept, answer)
+    pending = booked.due and not booked.is_advice
     if isinstance(answer, Failure):
-        advice = kept.kind is Kind.REFUND  # never reversed
-        changes = {"reversal_reason": answer.reversal.value, "needs_reconciliation": advice}
-        yield from desk.journal.change(kept, state=State.EXPIRED, **changes)
-        return replace(
-            slip,
-            outcome=Outcome.DECLINED,
-            reason=answer.reason,
-            response_code=answer.reversal.value,
-            ui=UIMessage.DECLINED,
-            reversal_pending=not advice,
-        )
-    message, code = answer.message, answer.code
-    if code is ResponseCode.PARTIAL_APPROVAL:  # DE60.6 said that we do not take partial approvals
-        return (yield from _not_wanted(desk, kept, answer, slip=slip))
-    facts = {
-        "rrn": message.text(37, ""),
-        "auth_code": message.text(38, "").strip(),
-        "response_code": code.value,
-        "business_date": with_year(message.text(15, ""), kept.date),
-    }
-    state = State.APPROVED if code.approved else State.DECLINED
-    yield from desk.journal.change(kept, state=state, **facts)
-    return _answered(slip, message, code)
-
-
-def _not_wanted(desk: Desk, kept: Transaction, answer: Answer, *, slip: Receipt) -> Dialogue[Receipt]:
-    yield from desk.journal.change(kept, state=State.EXPIRED, reversal_reason="06", rrn=answer.message.text(37, ""))
-    declined = _answered(slip, answer.message, answer.code)
+        code = answer.reversal.value
+        unknown = replace(slip, outcome=Outcome.DECLINED, reason=answer.reason, response_code=code, ui=UIMessage.DECLINED)
+        return replace(unknown, reversal_pending=pending)
+    receipt = _answered(slip, answer.message, answer.code)
+    if not pending:
+        return receipt
     return replace(
-        declined, outcome=Outcome.DECLINED, reason=Reason.ACQUIRER_DECLINED, ui=UIMessage.DECLINED, reversal_pending=True
+        receipt, outcome=Outcome.DECLINED, reason=Reason.ACQUIRER_DECLINED, ui=UIMessage.DECLINED, reversal_pending=True
     )
 
 
@@ -204,15 +184,6 @@ def _answered(slip: Receipt, message: Message, code: ResponseCode) -> Receipt:
         ask_issuer=code.needs_confirmation,
         ui=ui,
     )
-
-
-def with_year(month_day: str, today: str) -> str:
-    """Give DE15 its year: the one that puts it nearest to the local date."""
-    if len(month_day) != 4 or not month_day.isdigit():
-        return today
-    year = int(today[:4])
-    turn = (today[4:6], month_day[:2])
-    return f"{year + (turn == ('12', '01')) - (turn == ('01', '12'))}{month_day}"
 
 
 def balance(desk: Desk, currency: Currency | None = None) -> Dialogue[Receipt]:

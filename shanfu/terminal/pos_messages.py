@@ -95,10 +95,11 @@ def void(config: TerminalConfig, kept: Transaction, original: Transaction) -> Me
     return Message(MTI.FINANCIAL.value, {**fields, **{n: v for n, v in own.items() if v}})
 
 
-def refund(config: TerminalConfig, kept: Transaction, original: Transaction) -> Message:
+def refund(config: TerminalConfig, kept: Transaction) -> Message:
     """Give money back for a payment of any batch, named by batch, trace number and date."""
-    reference = PosDE61(batch=original.batch, trace=original.stan, date=original.date[4:]).encode()
-    return Message(MTI.FINANCIAL_ADVICE.value, {**_money(config, kept), 37: original.rrn, 61: reference, 63: SCHEME})
+    batch, _, trace = kept.original.partition(".")
+    reference = PosDE61(batch=batch, trace=trace, date=kept.original_date[4:]).encode()
+    return Message(MTI.FINANCIAL_ADVICE.value, {**_money(config, kept), 37: kept.original_rrn, 61: reference, 63: SCHEME})
 
 
 def reversal(config: TerminalConfig, kept: Transaction) -> Message:

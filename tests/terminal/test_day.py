@@ -8,7 +8,7 @@ from shanfu.events import trace_id
 from shanfu.iso8583 import SettlementTotals
 from shanfu.money import Currency, Money
 from shanfu.terminal import Kind, Outcome, ReaderKind, Reason, State, UIMessage, print_receipt
-from shanfu.terminal.payment import with_year
+from shanfu.terminal.host import with_year
 from tests.terminal.shop import (
     PAN_DIGITS,
     Play,
@@ -206,17 +206,21 @@ def test_the_settlement_date_gets_its_year(today: str, month_day: str, expected:
     assert with_year(month_day, today) == expected
 
 
+INSERT, CHIP = Outcome.TRY_ANOTHER_INTERFACE, Reason.CHIP_CARD
+POLICY, UI = Reason.STRIPE_NOT_ACCEPTED, UIMessage
+
+
 @pytest.mark.parametrize(
     ("track", "readers", "outcome", "reason", "ui"),
     [
-        (";6209010000000011=30122200000000000?", "all", Outcome.TRY_ANOTHER_INTERFACE, Reason.CHIP_CARD, UIMessage.OTHER_INTERFACE),
-        ("6209010000000011=3012601", "contact", Outcome.TRY_ANOTHER_INTERFACE, Reason.CHIP_CARD, UIMessage.INSERT_CARD),
-        ("6209010000000011=3012101", "all", Outcome.DECLINED, Reason.STRIPE_NOT_ACCEPTED, UIMessage.DECLINED),
-        ("6209010000000011D3012501", "all", Outcome.DECLINED, Reason.STRIPE_NOT_ACCEPTED, UIMessage.DECLINED),
-        ("rubbish", "all", Outcome.END_APPLICATION, Reason.CARD_DATA, UIMessage.TRY_ANOTHER_CARD),
-        ("6209010000000011=3012201", "none", Outcome.TRY_ANOTHER_INTERFACE, Reason.NO_READER, UIMessage.INSERT_CARD),
+        (";6209010000000011=30122200000000000?", "all", INSERT, CHIP, UI.OTHER_INTERFACE),
+        ("6209010000000011=3012601", "contact", INSERT, CHIP, UI.INSERT_CARD),
+        ("6209010000000011=3012101", "all", Outcome.DECLINED, POLICY, UI.DECLINED),
+        ("6209010000000011D3012501", "all", Outcome.DECLINED, POLICY, UI.DECLINED),
+        ("rubbish", "all", Outcome.END_APPLICATION, Reason.CARD_DATA, UI.TRY_ANOTHER_CARD),
+        ("6209010000000011=3012201", "none", INSERT, Reason.NO_READER, UI.INSERT_CARD),
     ],
-)  # fmt: skip
+)
 def test_swipe(track: str, readers: str, outcome: Outcome, reason: Reason, ui: UIMessage) -> None:
     kinds = {
         "all": frozenset(ReaderKind), "contact": frozenset({ReaderKind.CONTACT, ReaderKind.STRIPE}), "none": frozenset(),

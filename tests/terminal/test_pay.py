@@ -194,7 +194,7 @@ def test_while_the_acquirer_is_away_no_reversal_is_used_up_and_no_payment_goes_o
         assert shop.pay().reason is Reason.HOST_UNREACHABLE
     kept = shop.terminal.journal.find(stan)
     assert kept is not None
-    assert (kept.state, kept.reversal_sends) == (State.EXPIRED, 0)
+    assert (kept.state, kept.sends) == (State.EXPIRED, 0)
     assert shop.pay().approved
     assert shop.host.booked_minor == 1234
 

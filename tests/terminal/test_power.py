@@ -27,13 +27,24 @@ def void(shop: Shop) -> Dialogue[Receipt]:
     return shop.terminal.void(shop.pay("20.00").stan)
 
 
+def refund(shop: Shop) -> Dialogue[Receipt]:
+    original = shop.terminal.journal.find(shop.pay("20.00").stan)
+    assert original is not None
+    return shop.terminal.refund(original, yuan("7.00"))
+
+
+def refund_after_a_lost_answer(shop: Shop) -> Dialogue[Receipt]:
+    shop.host.plays("0220", lost)
+    return refund(shop)
+
+
 def settle(shop: Shop) -> Dialogue[Receipt]:
     shop.pay("20.00")
     shop.pay("30.00")
     return shop.terminal.settle()
 
 
-STORIES = [pay, pay_after_a_lost_answer, void, settle]
+STORIES = [pay, pay_after_a_lost_answer, void, refund, refund_after_a_lost_answer, settle]
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -49,7 +60,7 @@ def test_a_power_cut_before_any_step(story, cut: int) -> None:
         shop.host.batch = 8
     assert shop.pay("5.00").approved  # the host asserts that no name is used twice
     journal = shop.terminal.journal
-    assert not journal.reversals_due()
+    assert not journal.dues()
     assert all(t.state in (State.APPROVED, State.REVERSED) for t in journal.transactions.values())
     credit = {"purchase": 1, "void": -1, "refund": -1}
     here = sum(credit[t.kind] * t.amount_minor for t in journal.transactions.values() if t.state is State.APPROVED)
