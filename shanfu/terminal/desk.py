@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 from shanfu.clock import Clock, local
 from shanfu.dialogue import Ask, Dialogue
-from shanfu.events import Event, Events, trace_id
-from shanfu.iso7816 import CommandAPDU, ResponseAPDU, phrase
+from shanfu.events import Event, Events, nobody, trace_id
+from shanfu.iso7816 import CommandAPDU, ResponseAPDU
 from shanfu.terminal.config import TerminalConfig
 from shanfu.terminal.journal import Journal, stan_of
-from shanfu.terminal.masking import mask_apdu, mask_pos
+from shanfu.terminal.masking import explain_apdu, explain_pos, mask_apdu, mask_pos
 from shanfu.terminal.outcome import UIMessage
 
 __all__ = ["ACQUIRER", "CARD", "PIN_PAD", "Desk"]
@@ -65,15 +65,20 @@ class Desk:
         return ResponseAPDU.parse(answer)
 
     def _exchange(self, title: str, raw: bytes, *, response: bool) -> None:
+        if self.events is nobody:
+            return
         shown, ranges = mask_apdu(raw, response=response)
-        detail = {"sw": f"{raw[-2:].hex().upper()} {phrase(int.from_bytes(raw[-2:]))}"} if response and len(raw) > 1 else {}
         source, target = ("card", SOURCE) if response else (SOURCE, "card")
+        detail = explain_apdu(raw, response=response)
         self._emit(Event(source=source, target=target, wire="apdu", title=title, raw=shown, masked=ranges, detail=detail))
 
-    def frame(self, title: str, raw: bytes, *, response: bool, **detail: str) -> None:
+    def frame(self, title: str, raw: bytes, *, response: bool) -> None:
         """Tell one POS frame."""
+        if self.events is nobody:
+            return
         shown, ranges = mask_pos(raw)
         source, target = (ACQUIRER, SOURCE) if response else (SOURCE, ACQUIRER)
+        detail = explain_pos(raw)
         self._emit(Event(source=source, target=target, wire="pos", title=title, raw=shown, masked=ranges, detail=detail))
 
     def _emit(self, event: Event) -> None:

@@ -89,14 +89,14 @@ def exchange(desk: Desk, title: str, request: Sealed | Message) -> Dialogue[Answ
     """Send a request (sealed, or of a kind without MAC) and judge what comes back."""
     if isinstance(request, Message):
         request = Sealed(request, encode_pos(PosFrame(desk.config.tpdu, desk.config.header, request)))
-    desk.frame(title, request.frame, response=False, mti=request.message.mti)
+    desk.frame(title, request.frame, response=False)
     try:
         raw: bytes = yield Ask(ACQUIRER, request.frame)
     except LinkError as fault:
         closed = isinstance(fault, LinkClosed)
         desk.tell(f"{title}: no answer", reason=str(Reason.HOST_UNREACHABLE if closed else Reason.NO_ANSWER))
         return Failure(reason=Reason.NO_ANSWER, closed=closed)
-    judged = yield from _judge(desk, request, raw)
+    judged = yield from _judge(desk, title, request, raw)
     if isinstance(judged, Failure):
         desk.tell(f"{title}: the answer does not count", reason=str(judged.reason))
         if judged.reversal is ReversalReason.BAD_MAC:  # our keys and the host's may differ
@@ -104,13 +104,13 @@ def exchange(desk: Desk, title: str, request: Sealed | Message) -> Dialogue[Answ
     return judged
 
 
-def _judge(desk: Desk, request: Sealed, raw: bytes) -> Dialogue[Answer | Failure]:
+def _judge(desk: Desk, title: str, request: Sealed, raw: bytes) -> Dialogue[Answer | Failure]:
+    desk.frame(f"answer to {title}", raw, response=True)
     try:
         received = decode_pos(raw)
         answer, code = received.message, ResponseCode.of(received.message.text(39))
     except DecodeError:
         return Failure(reason=Reason.UNREADABLE_ANSWER, reversal=ReversalReason.NOT_PARSEABLE)
-    desk.frame("answer", raw, response=True, mti=answer.mti, code=f"{code.value} {code.phrase}")
     wrong = pos_messages.differs(request.message, answer)
     if wrong is not None:
         desk.tell("answer received, but it is another request's", reason=f"DE{wrong} differs")

@@ -4,15 +4,17 @@ Card data is masked by tag (of a PAN the first six and last four digits stay), c
 their whole data field, and of a POS frame every field that its dialect calls secret is overwritten. Bytes that cannot be
 read are overwritten altogether: what we do not understand we do not show.
 
-Who calls: the terminal's events, readers. Source: PCI DSS 3.4.
+`explain_*` say the same exchange in words, masked alike. Who calls: the terminal's events. Source: PCI DSS 3.4.
 """
 
-from shanfu.emv import sensitive_spans
+from shanfu.emv import describe as describe_tag
+from shanfu.emv import masked_hex, sensitive_spans
 from shanfu.errors import DecodeError
-from shanfu.iso7816 import CommandAPDU, parse
-from shanfu.iso8583 import POS
+from shanfu.iso7816 import CommandAPDU, parse, phrase
+from shanfu.iso8583 import POS, decode_pos
+from shanfu.iso8583 import describe as describe_message
 
-__all__ = ["mask_apdu", "mask_pos"]
+__all__ = ["explain_apdu", "explain_pos", "mask_apdu", "mask_pos"]
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -48,6 +50,34 @@ def _response_ranges(raw: bytes) -> list[tuple[int, int]]:
         return sensitive_spans(parse(body))
     except DecodeError:
         return [(0, len(body))]
+
+
+def explain_apdu(raw: bytes, *, response: bool) -> dict[str, str]:
+    """Return what an exchange holds: the status word in words and the elements of an answer by tag.
+
+    >>> explain_apdu(bytes.fromhex("9F360200019000"), response=True)
+    {'sw': '9000 done', '9F36': 'Application Transaction Counter (ATC): 0001'}
+    """
+    if not response or len(raw) < 2:
+        return {}
+    detail = {"sw": f"{raw[-2:].hex().upper()} {phrase(int.from_bytes(raw[-2:]))}"}
+    try:
+        elements = [node for node in parse(raw[:-2]).walk() if node.children is None]
+    except DecodeError as fault:
+        return {**detail, "fault": str(fault)}
+    for node in elements:
+        row = describe_tag(node.tag)
+        detail[node.tag_hex] = f"{row.name if row else 'not in the dictionary'}: {masked_hex(node.tag, node.value)}"
+    return detail
+
+
+def explain_pos(frame: bytes) -> dict[str, str]:
+    """Return the fields of a frame in words, by their paths; of an unreadable one what is wrong with it."""
+    try:
+        message = decode_pos(frame).message
+    except DecodeError as fault:
+        return {"fault": str(fault)}
+    return {row.path: f"{row.name}: {row.value}" for row in describe_message(message, POS)}
 
 
 def mask_pos(frame: bytes) -> tuple[bytes, Ranges]:
