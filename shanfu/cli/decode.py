@@ -81,7 +81,7 @@ def iso8583(hex_text: str | None, dialect: str | None, unmask: bool, lang: str, 
     kind = dialect or ("interbank" if raw[:4].isdigit() else "pos")
     message, head = _interbank(raw) if kind == "interbank" else _pos(raw)
     rows = describe_message(message, INTERBANK if kind == "interbank" else POS, lang=lang)
-    lines = head + [_row_line(row, message, unmask) for row in rows]
+    lines = head + [_row_line(row, message, unmask=unmask, lang=lang) for row in rows]
     _print(lines, as_json)
 
 
@@ -97,13 +97,17 @@ def _interbank(raw: bytes) -> tuple[Message, list[Line]]:
     return frame.message, [*head, _line("header", "reject code", header.reject_code)]
 
 
-def _row_line(row: Row, message: Message, unmask: bool) -> Line:
+def _row_line(row: Row, message: Message, *, unmask: bool, lang: str) -> Line:
     value = row.value
     number = row.path.removeprefix("DE")
+    if number.startswith("55/"):
+        known = describe(int(number[3:], 16))
+        name = (known.name_zh if lang == "zh" else known.name) if known else ""
+        return _line(number[3:], name, value, depth=1)
     if unmask and number.isdigit():
         clear = message.fields[int(number)]
         value = clear.hex().upper() if isinstance(clear, bytes) else clear
-    return _line(row.path, row.name, value, depth=1 if "/" in row.path else 0)
+    return _line(row.path, row.name, value)
 
 
 def _shower(unmask: bool) -> Callable[[int, bytes], str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shanfu import acquirer, issuer, network
-from shanfu.card import PROFILES, CardKeys, CardProfile, laboratory_card, personalise
+from shanfu.card import PROFILES, CardKeys, CardProfile, Interface, laboratory_card, personalise
 from shanfu.clock import Clock, SystemClock
 from shanfu.errors import ConfigError
 from shanfu.hsm import Algorithm, KeyBlock, KeyUsage, SoftHSM
@@ -26,6 +26,7 @@ from shanfu.store import FileMemory, Sealer, Store
 __all__ = ["build", "open_or_build"]
 
 PVKI = "1"
+TERMINAL = "terminal"  # one certificate for all tills: terminals are known by their MAC, not by their line
 MASTER_USES = (KeyUsage.IMK_AC, KeyUsage.IMK_MAC, KeyUsage.IMK_ENC)
 ALGORITHMS = {"tdes": Algorithm.TDES, "sm4": Algorithm.SM4}
 
@@ -40,7 +41,8 @@ def open_or_build(folder: str | Path, *, settings: Settings | None = None, clock
 
 
 def _require_room(path: Path) -> None:
-    strangers = [p.name for p in path.iterdir() if p.name not in {*HOSTS, "ca", "cards", "terminals", "device.key"}] if path.is_dir() else []
+    ours = {*HOSTS, "ca", "cards", "terminals", "device.key"}  # of a world that was cut off while being made
+    strangers = [p.name for p in path.iterdir() if p.name not in ours] if path.is_dir() else []
     if strangers:
         raise ConfigError(f"{path}: is not empty and holds no world ({strangers[0]}); name another folder with --data")
 
@@ -53,8 +55,8 @@ def build(folder: Path, *, settings: Settings, clock: Clock) -> World:
         private_folder(folder)
         world = World(folder, settings, clock)
         make_ca(folder / "ca")
-        for name, role in HOSTS.items():
-            issue(folder / "ca", role.id)
+        for subject in (*(role.id for role in HOSTS.values()), TERMINAL):
+            issue(folder / "ca", subject)
         hsms = {name: world.new_hsm(name) for name in HOSTS}
         stores = {name: world.store(name) for name in HOSTS}
     except OSError as fault:
@@ -184,9 +186,11 @@ class _Builder:
             profile = laboratory_card()
             assert profile.published is not None
             return profile, CardKeys.parse(profile.published[0x8000])
-        holder = next(person.title for person in PEOPLE if person.name == card.holder)
-        profile = PROFILES[card.profile](PAN(card.pan), holder.upper())
-        return replace(profile, expiry=card.expiry, psn="01"), None
+        holder = next(person for person in PEOPLE if person.name == card.holder)
+        currencies = tuple(Currency.of(code) for _, code, _ in holder.accounts)
+        profile = PROFILES[card.profile](PAN(card.pan), holder.title.upper())
+        faces = frozenset(Interface(face) for face in card.interfaces)
+        return replace(profile, expiry=card.expiry, currencies=currencies, interfaces=faces), None
 
     # -- merchants ----------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
 """Reconciliation: every journal against its neighbour's, line by line, and the money against all of them.
 
-A double-entry ledger sums to zero by construction, so it judges nothing; this does. Compared are terminal with acquirer (by the
-terminal's name), acquirer with network and network with issuer (by the interbank name), the network's net positions with the sums
-of its journal, and the issuer's postings with its journal. What counts is the money: a line that is APPROVED moves its amount, any
-other moves nothing, so a payment that was declined here and never heard of there is no difference, and one that was approved here
-and reversed there is.
+A double-entry ledger sums to zero by construction, so it judges nothing; this does. Compared are terminal with acquirer (by
+the terminal's name), acquirer with network and network with issuer (by the interbank name), the network's net positions with
+the sums of acquirers and issuers, and the issuer's postings with its journal. What counts is the money: a line that is APPROVED
+moves its amount, any other moves nothing; so a payment that was declined here and never heard of there is no difference, and
+one that was approved here and reversed there is.
 """
 
 from collections.abc import Iterable, Sequence

@@ -9,6 +9,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         order = [self.issuer_ms, self.network_ms, self.acquirer_ms, self.terminal_ms]
-        if order[0] < 1 or any(inner >= outer for inner, outer in zip(order, order[1:], strict=False)):
+        if order[0] < 1 or any(inner >= outer for inner, outer in pairwise(order)):
             raise ConfigError(f"timeouts: {' '.join(map(str, order))} ms do not nest; issuer < network < acquirer < terminal")
 
 

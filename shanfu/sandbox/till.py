@@ -6,29 +6,35 @@ the loop link, with the same books, so that `shanfu tap` needs nothing else. Bot
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
-from shanfu.clock import ManualClock
+from shanfu.card import Card, Interface
+from shanfu.clock import ManualClock, SystemClock
 from shanfu.dialogue import Dialogue, run
-from shanfu.errors import LinkClosed
-from shanfu.events import Events, nobody
+from shanfu.events import Events, Recorder, nobody
 from shanfu.iso8583 import InterbankFrames, PosFrames, decode_pos
-from shanfu.links import FaultKind, LoopNet, Passage, TerminalLink, client_context
+from shanfu.links import FaultKind, LoopNet, Passage, TerminalLink, client_context, listens
+from shanfu.sandbox.faults import bad_mac, malformed
 from shanfu.sandbox.people import NETWORK, merchant_named
+from shanfu.sandbox.processes import read_events
 from shanfu.sandbox.world import HOSTS, World
 from shanfu.terminal import ACQUIRER, CARD, PIN_PAD, Reader, Receipt, Terminal
 
-__all__ = ["FAULTS", "Till", "acquirer_of", "open_net", "same_transaction"]
+__all__ = ["FAULTS", "Till", "acquirer_of", "local_till", "loop_line", "open_net", "provoke", "running", "same_transaction",
+    "tcp_line", "tcp_till", "till",
+]  # fmt: skip
 
 T = TypeVar("T")
+SETTLE_MS = 1_000  # ten ticks: reversals kept by each host in turn reach the issuer
 
 # fmt: off
-FAULTS = {  # what the issuer's answer suffers on its way to the network
-    "silent":    (FaultKind.DROP, None),
-    "late":      (FaultKind.DELAY, None),
-    "duplicate": (FaultKind.DUPLICATE, None),
-    "malformed": (FaultKind.CORRUPT, lambda frame: frame[:60] + b"\xff" * 4 + frame[64:]),
-    "bad-mac":   (FaultKind.CORRUPT, lambda frame: frame[:-8] + (b"00000000" if frame[-8:] != b"00000000" else b"11111111")),
+FAULTS: dict[str, tuple[FaultKind, Callable[[bytes], bytes]]] = {  # what the issuer's answer suffers on its way to the network
+    "silent":    (FaultKind.DROP,      bytes),
+    "late":      (FaultKind.DELAY,     bytes),
+    "duplicate": (FaultKind.DUPLICATE, bytes),
+    "malformed": (FaultKind.CORRUPT,   malformed),
+    "bad-mac":   (FaultKind.CORRUPT,   bad_mac),
 }
 # fmt: on
 
@@ -52,6 +58,11 @@ class Till:
     def __init__(self, terminal: Terminal, reader: Reader, peers: dict[str, Callable[[Any], Any]], memory: Any) -> None:
         self.terminal, self.reader = terminal, reader
         self._peers, self._memory = peers, memory
+
+    def present(self, card: Card) -> None:
+        """Hold a card into the field; one without an antenna stays silent there."""
+        card.power_on(Interface.CONTACTLESS)
+        self.reader.present(card)
 
     def do(self, dialogue: Dialogue[T]) -> T:
         """Carry one dialogue of this terminal to its end."""
@@ -94,6 +105,52 @@ def tcp_line(world: World, merchant: str) -> Iterator[Callable[[bytes], bytes]]:
         yield link.ask
 
 
+def running(world: World, merchant: str) -> bool:
+    """Whether the merchant's acquirer listens."""
+    return listens("127.0.0.1", world.settings.ports[acquirer_of(merchant)])
+
+
+@contextmanager
+def tcp_till(world: World, merchant: str, *, keypad: Callable[[str], str | None], recorder: Recorder) -> Iterator[Till]:
+    """Switch a terminal on against running hosts; what watched hosts tell meanwhile is recorded too."""
+    files = {name: world.folder / name / "events.jsonl" for name in HOSTS}
+    starts = {name: path.stat().st_size if path.exists() else 0 for name, path in files.items()}
+    with tcp_line(world, merchant) as ask, till(world, merchant, ask, keypad=keypad, events=recorder) as it:
+        yield it
+    told = [event for name, path in files.items() for event in read_events(path, starts[name])[0]]
+    recorder.events = sorted([*recorder.events, *told], key=lambda event: event.at_ms)
+
+
+@contextmanager
+def local_till(
+    world: World, merchant: str, *, fault: str | None = None, keypad: Callable[[str], str | None], recorder: Recorder
+) -> Iterator[Till]:
+    """Switch a terminal on with all hosts in this process; time is the machine's, but waits pass at once.
+
+    The moment reached is kept in the folder, so that the next till does not begin before this one ended.
+    """
+    clock = ManualClock(max(SystemClock().now_ms(), _reached_ms(world)))
+    here = World(world.folder, world.settings, clock)
+    with open_net(here, clock, events=recorder) as net:
+        recorder.drain()  # signing on is not part of a payment's story
+        with loop_line(net, here, merchant) as ask, till(here, merchant, ask, keypad=keypad, events=recorder) as it:
+            if fault:
+                provoke(net, here, fault)
+            yield it
+            net.heal()
+            net.advance(SETTLE_MS)  # what was left to store-and-forward goes its way
+        _clock_file(world).write_text(str(clock.now_ms()))
+
+
+def _clock_file(world: World) -> Path:
+    return world.folder / "clock_ms"
+
+
+def _reached_ms(world: World) -> int:
+    file = _clock_file(world)
+    return int(file.read_text()) if file.exists() else 0
+
+
 @contextmanager
 def open_net(world: World, clock: ManualClock, *, events: Events = nobody) -> Iterator[LoopNet]:
     """Run every host of the world in this process over the loop link, signed on and with working keys."""
@@ -119,23 +176,11 @@ def loop_line(net: LoopNet, world: World, merchant: str) -> Iterator[Callable[[b
     line.hang_up()
 
 
-def provoke(net: LoopNet, kind: str) -> None:
+def provoke(net: LoopNet, world: World, kind: str) -> None:
     """Let the issuer's next answer to a payment suffer this fault."""
     fault, change = FAULTS[kind]
 
     def answer(passage: Passage) -> bool:
         return passage.source.startswith("issuer-") and passage.frame[50:54] == b"0210"
 
-    if change is None:
-        net.fault(fault, answer, delay_ms=40_000)
-    else:
-        net.fault(fault, answer, change=change)
-
-
-def reachable(world: World, merchant: str) -> bool:
-    """Whether the merchant's acquirer runs and answers a connection."""
-    try:
-        with tcp_line(world, merchant) as _:
-            return True
-    except LinkClosed:
-        return False
+    net.fault(fault, answer, change=change, delay_ms=world.settings.timeouts.network_ms + 1_000)

@@ -82,10 +82,13 @@ class World:
         (self.folder / name).mkdir(parents=True)
         return SoftHSM(create_lmk(self.folder / name / "lmk"))
 
+    def books_of(self, name: str) -> str:
+        """Return where a host's books are: a URL of the settings, or the file in its folder."""
+        return self.settings.stores.get(name) or str(self.folder / name / "books.db")
+
     def store(self, name: str, *, read_only: bool = False) -> Store:
         """Open a host's books."""
-        where = self.settings.stores.get(name) or self.folder / name / "books.db"
-        return Store.open(where, schema=role(name).schema, name=name, read_only=read_only)
+        return Store.open(self.books_of(name), schema=role(name).schema, name=name, read_only=read_only)
 
     def host(self, name: str, *, watch: bool = False) -> Host[Any]:
         """Build a host with its settings and its HSM; `watch` makes it tell events."""
@@ -96,7 +99,8 @@ class World:
                 config = IssuerConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=t.issuer_ms)
                 return Issuer(config, hsm, watch=watch)
             case "acquirer":
-                return Acquirer(AcquirerConfig(institution=kind.id, network=NETWORK, name=name, timeout_ms=t.acquirer_ms), hsm, watch=watch)
+                mine = AcquirerConfig(institution=kind.id, network=NETWORK, name=name, timeout_ms=t.acquirer_ms)
+                return Acquirer(mine, hsm, watch=watch)
             case _:
                 return Network(NetworkConfig(institution=kind.id, name=name, timeout_ms=t.network_ms), hsm, watch=watch)
 
@@ -117,20 +121,21 @@ class World:
         with self.card_memory(name) as memory:
             yield Card(memory, interfaces=[Interface(face) for face in card_named(name).interfaces])
 
+    def terminal_memory(self, name: str) -> FileMemory:
+        """Open what a terminal keeps."""
+        return FileMemory(self.folder / "terminals" / f"{name}.mem", self.sealer)
+
     @contextmanager
     def terminal(
         self, name: str, *, keypad: Callable[[str], str | None], events: Events = nobody
     ) -> Iterator[tuple[Terminal, PinPad, FileMemory]]:
         """Switch a merchant's terminal on: the terminal, its PIN pad, and the memory that its dialogues keep records in."""
         merchant = merchant_named(name)
-        folder = self.folder / "terminals"
-        with (
-            FileMemory(folder / f"{name}.mem", self.sealer) as memory,
-            FileMemory(folder / f"{name}.pad", self.sealer) as pad_memory,
-        ):
+        pad_file = self.folder / "terminals" / f"{name}.pad"
+        with self.terminal_memory(name) as memory, FileMemory(pad_file, self.sealer) as pad_memory:
             tmk = pad_memory.read("tmk")
             if tmk is None:
-                raise ConfigError(f"{folder / name}.pad: this PIN pad holds no master key")
+                raise ConfigError(f"{pad_file}: this PIN pad holds no master key")
             config = terminal_config(merchant, self.settings.timeouts.terminal_ms)
             pad = PinPad(tmk, pad_memory, keypad)
             yield Terminal(config, memory, clock=self.clock, events=events), pad, memory

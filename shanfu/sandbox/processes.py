@@ -1,0 +1,149 @@
+"""The hosts of a world as processes: started, watched, killed, stopped by their own process ids.
+
+Each runs `serve NAME` and says on stdout, in one JSON line, when it listens. What it logs goes to `<world>/<host>/log.jsonl`,
+what it tells (when watched) to `events.jsonl` beside it, one event a line, masked as everything that leaves a party.
+"""
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from shanfu.errors import ConfigError, LinkTimeout
+from shanfu.events import Event
+from shanfu.sandbox.world import HOSTS, World
+
+__all__ = ["Fleet", "append_event", "read_events"]
+
+START_S = 60  # an interpreter, its imports and a migration, on a busy machine
+STOP_S = 10
+
+
+class Fleet:
+    """The processes of a world's hosts; leaving it stops them."""
+
+    def __init__(self, world: World, *, watch: bool = False) -> None:
+        self.world, self._watch = world, watch
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def start(self, names: Iterable[str] = HOSTS, *, environment: Mapping[str, str] | None = None) -> None:
+        """Start hosts and wait until each listens; ConfigError with the host's own words when one does not."""
+        fresh = list(names)
+        for name in fresh:
+            self._launch(name, environment or {})
+        for name in fresh:
+            self._wait(name)
+
+    def kill(self, name: str) -> None:
+        """Kill a host as a power cut would (SIGKILL)."""
+        self._signal(name, signal.SIGKILL)
+        self.processes.pop(name).wait()
+
+    def freeze(self, name: str) -> None:
+        """Let a host fall silent: it keeps its connections and does nothing (SIGSTOP)."""
+        self._signal(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen host go on."""
+        self._signal(name, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Stop all hosts: ask, wait, then insist."""
+        for name in self.processes:
+            self._signal(name, signal.SIGCONT)
+            self._signal(name, signal.SIGTERM)
+        until = time.monotonic() + STOP_S
+        for process in self.processes.values():
+            try:
+                process.wait(max(until - time.monotonic(), 0.1))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes.clear()
+
+    def fallen(self) -> list[str]:
+        """Return the hosts that have ended by themselves."""
+        return [name for name, process in self.processes.items() if process.poll() is not None]
+
+    def complaint(self, name: str) -> str:
+        """Return the last line that a host wrote before it ended."""
+        lines = self._log(name).read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def _launch(self, name: str, environment: Mapping[str, str]) -> None:
+        command = [sys.executable, "-m", "shanfu.cli", "serve", name, "--data", str(self.world.folder)]
+        with self._log(name).open("ab") as log:
+            self.processes[name] = subprocess.Popen(  # noqa: S603  # our own interpreter and module
+                [*command, "--watch"] if self._watch else command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **environment},
+                start_new_session=True,  # an interrupt at the keyboard is ours to pass on, in order
+            )
+
+    def _wait(self, name: str) -> None:
+        process = self.processes[name]
+        assert process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            if not selector.select(START_S):
+                raise LinkTimeout(f"{name}: does not listen after {START_S} s")
+        if not process.stdout.readline():
+            process.wait()
+            raise ConfigError(f"{name}: did not start: {self.complaint(name)}")
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
+        process = self.processes[name]
+        if process.poll() is None:
+            process.send_signal(number)
+
+    def _log(self, name: str) -> Path:
+        return self.world.folder / name / "log.jsonl"
+
+
+def append_event(path: Path) -> "EventFile":
+    """Return an `Events` that writes each event as a line of JSON."""
+    return EventFile(path)
+
+
+class EventFile:
+    """Where a watched host tells."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def __call__(self, event: Event) -> None:
+        """Write one event."""
+        self._file.write(msgspec.json.encode(event) + b"\n")
+
+
+def read_events(path: Path, start: int = 0) -> tuple[list[Event], int]:
+    """Return the whole lines of an event file from `start`, and where to go on."""
+    if not path.exists():
+        return [], 0
+    with path.open("rb") as file:
+        file.seek(start)
+        data = file.read()
+    whole = data[: data.rfind(b"\n") + 1]
+    return [msgspec.json.decode(line, type=Event) for line in whole.splitlines()], start + len(whole)
+
+
+def ready_line(name: str, ports: list[int]) -> str:
+    """Return what a host says on stdout when it listens."""
+    return json.dumps({"host": name, "ports": ports, "pid": os.getpid()})

@@ -1,0 +1,109 @@
+"""Runs one host of a world as a process: its links, its ports, its certificates, its limits.
+
+Who calls whom: acquirers call the network, the network calls issuers, terminals call acquirers. Interbank links are known by
+the certificate's name under TLS, and by the header's source without; terminals by their connection.
+"""
+
+import ssl
+from collections.abc import Callable
+
+from shanfu.errors import ConfigError
+from shanfu.events import Events, nobody
+from shanfu.iso8583 import InterbankFrames, PosFrames
+from shanfu.links import ClientLink, Limits, ServerLink, client_context, run_host, server_context
+from shanfu.sandbox.faults import LATE_MS, FaultyIssuer
+from shanfu.sandbox.people import NETWORK
+from shanfu.sandbox.world import HOSTS, World, role
+
+__all__ = ["serve"]
+
+LOOPBACK = "127.0.0.1"
+IDLE = b"0000"  # the interbank idle frame; POS links have none
+POS_REVERSAL, INTERBANK_REVERSALS = b"\x04\x00", (b"0420", b"0421")
+
+
+def serve(
+    world: World,
+    name: str,
+    *,
+    events: Events = nobody,
+    ready: Callable[[list[int]], None] | None = None,
+    limits: Limits | None = None,
+) -> None:
+    """Serve until SIGTERM; raises Conflict when the host runs already, ConfigError when its port is in use."""
+    kind = role(name).kind
+    host = world.host(name, watch=events is not nobody)
+    if kind == "issuer":
+        host = FaultyIssuer(host, late_ms=world.settings.timeouts.network_ms + LATE_MS)
+    with world.store(name) as store:
+        run_host(
+            host,
+            store,
+            links_of(world, name),
+            clock=world.clock,
+            events=events,
+            limits=limits or Limits(patience_ms=patience_ms(world, kind)),
+            urgent=is_pos_reversal if kind == "acquirer" else is_interbank_reversal,
+            ready=ready,
+        )
+
+
+def links_of(world: World, name: str) -> list[ServerLink | ClientLink]:
+    """Return what a host listens on and whom it calls."""
+    port, tls = world.settings.ports.get(name), _server_tls(world, name)
+    if port is None:
+        raise ConfigError(f"world.toml [ports]: {name} has none")
+    match role(name).kind:
+        case "acquirer":
+            return [
+                ServerLink(host=LOOPBACK, port=port, framing=PosFrames, tls=tls),
+                _call(world, name, to="network"),
+            ]
+        case "issuer":
+            return [_listen(port, tls)]
+        case _:
+            issuers = [other for other, its in HOSTS.items() if its.kind == "issuer"]
+            return [_listen(port, tls), *(_call(world, name, to=issuer) for issuer in issuers)]
+
+
+def patience_ms(world: World, kind: str) -> int:
+    """Return how long a host's senders wait: what is older is refused instead of worked."""
+    t = world.settings.timeouts
+    return {"acquirer": t.terminal_ms, "network": t.acquirer_ms, "issuer": t.network_ms}[kind]
+
+
+def _listen(port: int, tls: ssl.SSLContext | None) -> ServerLink:
+    return ServerLink(host=LOOPBACK, port=port, framing=InterbankFrames, tls=tls, identify=source_of, idle_frame=IDLE)
+
+
+def _call(world: World, name: str, *, to: str) -> ClientLink:
+    far = role(to).id
+    return ClientLink(
+        station=far,
+        host=LOOPBACK,
+        port=world.settings.ports[to],
+        framing=InterbankFrames,
+        tls=client_context(world.folder / "ca", role(name).id) if world.settings.tls else None,
+        tls_name=far,
+        idle_frame=IDLE,
+    )
+
+
+def _server_tls(world: World, name: str) -> ssl.SSLContext | None:
+    return server_context(world.folder / "ca", role(name).id) if world.settings.tls else None
+
+
+def source_of(frame: bytes) -> str | None:
+    """Return the institution that an interbank frame says it comes from, when it is one of this world."""
+    station = frame[21:32].decode("ascii", errors="replace").rstrip()
+    return station if station in {its.id for its in HOSTS.values()} | {NETWORK} else None
+
+
+def is_pos_reversal(frame: bytes) -> bool:
+    """Whether a POS frame is a 0400 (length 2, TPDU 5, header 6, then the MTI)."""
+    return frame[13:15] == POS_REVERSAL
+
+
+def is_interbank_reversal(frame: bytes) -> bool:
+    """Whether an interbank frame is a 0420 or 0421 (length 4, header 46, then the MTI)."""
+    return frame[50:54] in INTERBANK_REVERSALS
