@@ -68,8 +68,11 @@ class Policy:
         only(parts["velocity"], ("payments_per_day",), f"{where} [velocity]")
         limits = {}
         for code, rows in parts["limits"].items():
-            currency = Currency.of(code)
-            limits[currency.numeric] = _limits(rows, currency, f"{where} [limits.{code}]")
+            try:
+                currency = Currency.of(code)
+                limits[currency.numeric] = _limits(rows, currency)
+            except ConfigError as fault:
+                raise ConfigError(f"{where} [limits.{code}]: {fault}") from None
         chip, pin = parts["chip"], parts["pin"]
         return cls(
             limits=limits,
@@ -90,13 +93,12 @@ def _default() -> Policy:
     return Policy.of(tomllib.loads(text), where="policy.toml")
 
 
-def _limits(rows: Mapping[str, Any], currency: Currency, where: str) -> Limits:
-    only(rows, ("per_day", "per_transaction"), where)
-    amounts = {}
-    for key in ("per_day", "per_transaction"):
-        if key not in rows:
-            raise ConfigError(f"{where}: {key} is missing")
-        amounts[key] = Money.parse(take(rows, key, "", where=where), currency).minor
+def _limits(rows: Mapping[str, Any], currency: Currency) -> Limits:
+    keys = ("per_day", "per_transaction")
+    only(rows, keys, currency.code)
+    if missing := [key for key in keys if key not in rows]:
+        raise ConfigError(f"{missing[0]} is missing")
+    amounts = {key: Money.parse(take(rows, key, "", where=currency.code), currency).minor for key in keys}
     return Limits(per_transaction_minor=amounts["per_transaction"], per_day_minor=amounts["per_day"])
 
 

@@ -174,18 +174,21 @@ class Bank:
     def customer(self, name: str, *, balance: int = 500_000, currency: Currency = CNY, limit: int = 0) -> str:
         """Open a customer with one account and money in it; a limit makes it a credit account."""
         now_ms = self.clock.now_ms()
-        open_customer(self.store, name, name=name, now_ms=now_ms)
+        open_customer(self.store, name, name=name, now_ms=now_ms, buckets=self.config.buckets)
         return self.account(name, balance=balance, currency=currency, limit=limit)
 
     def account(self, name: str, *, balance: int, currency: Currency, limit: int = 0) -> str:
         kind = AccountKind.CREDIT if limit else AccountKind.DEBIT
         now_ms = self.clock.now_ms()
-        opened = open_account(self.store, customer=name, currency=currency, kind=kind, limit_minor=limit, now_ms=now_ms)
+        when = {"now_ms": now_ms, "buckets": self.config.buckets}
+        opened = open_account(self.store, customer=name, currency=currency, kind=kind, limit_minor=limit, **when)
         if balance:
-            deposit(self.store, opened.account, balance, name=f"opening.{opened.account}", now_ms=now_ms)
+            deposit(self.store, opened.account, balance, name=f"opening.{opened.account}", **when)
         return opened.account
 
-    def card(self, name: str, group: str, *, digits: str = "", algorithm: Algorithm = Algorithm.TDES, **order: object) -> Plastic:
+    def card(
+        self, name: str, group: str, *, digits: str = "", algorithm: Algorithm = Algorithm.TDES, **order: object
+    ) -> Plastic:
         """Issue a card with the PIN 123456."""
         pan = number(digits or f"62090100000{len(self.cards):04d}")
         plastic = Plastic(pan, self.imk["debit", algorithm], algorithm)
@@ -197,7 +200,7 @@ class Bank:
         check = PINCheck(block=block, key=pik, format=PINBlockFormat.ISO_0, pan=pan.digits, pvk=self.pvk, pvv="0000")
         details = {"expiry": plastic.expiry, "algorithms": (algorithm,), "state": CardState.ACTIVE} | order
         order_ = CardOrder(pan=pan, group=group, pvv=self.hsm.make_pvv(check), **details)  # type: ignore[arg-type]
-        issue_card(self.store, self.hsm, order_, now_ms=self.clock.now_ms())
+        issue_card(self.store, self.hsm, order_, now_ms=self.clock.now_ms(), buckets=self.config.buckets)
         self.cards[name] = plastic
         return plastic
 

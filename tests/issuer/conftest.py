@@ -4,6 +4,9 @@ from pathlib import Path
 import pytest
 
 from tests.issuer.bank import Bank
+from tests.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
 
 
 @pytest.fixture
