@@ -50,7 +50,8 @@ class Desk:
 
     def tell(self, title: str, *, reason: str = "", **detail: str) -> None:
         """Tell a decision of the terminal's own."""
-        self._emit(Event(source=SOURCE, title=title, detail=detail, reason=reason))
+        if self.events is not nobody:
+            self._emit(Event(source=SOURCE, title=title, detail=detail, reason=reason))
 
     def show(self, message: UIMessage) -> None:
         """Show a message on the display."""

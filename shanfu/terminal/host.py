@@ -19,7 +19,6 @@ from shanfu.iso8583 import (
     Action,
     Message,
     PosFrame,
-    PosHeader,
     ResponseCode,
     ReversalReason,
     decode_pos,
@@ -46,7 +45,7 @@ __all__ = [
     "with_year",
 ]
 
-REQUIRES_SIGN_IN = 3  # header digit: processing requirement of an answer
+REQUIRES_SIGN_IN = "3"  # the header is outside the MAC and may be anything: only this digit is looked at
 BATCH = slice(2, 8)  # of DE60
 
 
@@ -126,8 +125,8 @@ def _judge(desk: Desk, title: str, request: Sealed, raw: bytes) -> Dialogue[Answ
 
 
 def _wants_sign_in(header: str, code: ResponseCode) -> bool:
-    """97, 99, A0 and 77 clear the sign-in, as does the header's processing requirement 3."""
-    return code.action is Action.SIGN_IN or PosHeader.parse(header).processing_requirement == REQUIRES_SIGN_IN
+    """97, 99, A0 and 77 clear the sign-in, as does processing requirement 3, the sixth digit of the header."""
+    return code.action is Action.SIGN_IN or header[5] == REQUIRES_SIGN_IN
 
 
 def sign_in(desk: Desk) -> Dialogue[Answer | Failure]:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shanfu.card import Interface, debit_2_0
-from shanfu.emv import CTQ, CVM, TTQ, DirectoryEntry, decode_field55, ppse_fci
+from shanfu.card import Interface, credit_2_0, credit_3_0, debit_2_0, debit_3_0
+from shanfu.crypto import CardAlgorithm
+from shanfu.emv import CTQ, CVM, TTQ, DirectoryEntry, IssuerApplicationData, decode_field55, ppse_fci
 from shanfu.errors import LinkClosed
 from shanfu.iso7816 import ResponseAPDU, tlv
 from shanfu.pan import PAN
@@ -205,7 +206,7 @@ def test_a_card_does_not_speak_for_the_terminal() -> None:
     assert (tags[0x9F02].hex(), tags[0x95].hex(), 0xDF32 in tags) == ("000000001234", "0000000000", False)
 
 
-@settings(max_examples=examples(150, heavy=20_000), deadline=None)
+@settings(max_examples=examples(150, heavy=3_000), deadline=None)
 @given(st.lists(st.binary(max_size=80), max_size=4))
 def test_random_answers_never_raise(answers: list[bytes]) -> None:
     receipt = Shop(card=PaperCard(*answers)).pay()
@@ -215,7 +216,7 @@ def test_random_answers_never_raise(answers: list[bytes]) -> None:
 RIGHT = gpo()
 
 
-@settings(max_examples=examples(200, heavy=20_000), deadline=None)
+@settings(max_examples=examples(200, heavy=3_000), deadline=None)
 @given(st.integers(0, len(RIGHT) - 1), st.integers(1, 255), st.integers(0, len(RIGHT)))
 def test_damaged_answers_never_raise(place: int, flip: int, length: int) -> None:
     damaged = bytearray(RIGHT)
@@ -228,3 +229,12 @@ def test_read_gpo_is_pure() -> None:
     ttq = TTQ.parse(bytes.fromhex("36800080"))
     answer = ResponseAPDU.parse(RIGHT)
     assert read_gpo(answer, ttq) == read_gpo(answer, ttq)
+
+
+@pytest.mark.parametrize("profile", [debit_2_0, credit_2_0, debit_3_0, credit_3_0])
+def test_every_profile_pays_with_its_own_cipher(profile) -> None:
+    made = profile(PAN(PAN_DIGITS))
+    shop = Shop(card=card(made))
+    assert shop.pay("1500.00").approved
+    iad = IssuerApplicationData.parse(decode_field55(shop.host.asked[-1].binary(55))[0x9F10])
+    assert iad.algorithm == {CardAlgorithm.TDES: 1, CardAlgorithm.SM4: 4}[made.algorithm]
