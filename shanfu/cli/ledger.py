@@ -9,6 +9,8 @@ from shanfu.cli.console import data_option, json_option, show_json
 from shanfu.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shanfu.issuer import Account, Line
     from shanfu.store import Store
 
@@ -75,7 +77,7 @@ def account(name: str, data: str, as_json: bool, bank: str) -> None:
             click.echo(f"  {line.business_date}  {line.kind:<10} {Money(line.amount_minor, currency)!s:>14}  {line.name}")
 
 
-def _as_object(name: str, row: "Account", lines: "list[Line]") -> dict[str, object]:
+def _as_object(name: str, row: "Account", lines: "Sequence[Line]") -> dict[str, object]:
     return {
         "account": name,
         "balance_minor": row.balance_minor,

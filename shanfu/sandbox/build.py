@@ -173,7 +173,7 @@ class _Builder:
             product=profile.product.value,
             imk_family="lab" if published else "sandbox",
             algorithms=(ALGORITHMS[word],),
-            state=issuer.CardState(card.status.lower()),
+            state=issuer.CardState[card.status],
             pin_tries=card.tries,
         )
         issuer.issue_card(self.stores[name], self.hsms[name], order, now_ms=self.now_ms)

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from shanfu.card import CardKeys
-from shanfu.crypto import PIN, Algorithm, Cipher, KeyBlockWrapper, PinFormat, encipher_pin
+from shanfu.crypto import PIN, Algorithm, Cipher, BlockKey, PinFormat, encipher_pin
 from shanfu.hsm import HSM, KeyBlock, KeyUsage, PINCheck
 from shanfu.hsm import Algorithm as KeyAlgorithm
 
@@ -40,7 +40,7 @@ class Bureau:
         transport, pin_key = components(32), components(16)
         self._hsm = hsm
         self._kbpk = hsm.form(KeyUsage.KBPK, KeyAlgorithm.AES, transport.parts)
-        self._wrapper = KeyBlockWrapper(transport.clear)
+        self._wrapper = BlockKey(transport.clear)
         self._pik = hsm.form(KeyUsage.PIK, KeyAlgorithm.TDES, pin_key.parts)
         self._pin_cipher = Cipher(Algorithm.TDES, pin_key.clear)
 

@@ -43,14 +43,10 @@ class FaultyIssuer:
     """An issuer whose answers suffer what the amount says; everything else is the host inside."""
 
     def __init__(self, host: Host[Any], *, late_ms: int) -> None:
+        self.name = host.name
         self._host, self._late_ms = host, late_ms
         self._held: list[Held] = []
         self._now_ms = 0
-
-    @property
-    def name(self) -> str:
-        """The host's name."""
-        return self._host.name
 
     def books(self, tx: Transaction, *, now_ms: int) -> Books:
         """Open the host's books."""

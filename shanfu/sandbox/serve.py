@@ -6,11 +6,12 @@ the certificate's name under TLS, and by the header's source without; terminals 
 
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from shanfu.errors import ConfigError
 from shanfu.events import Events, nobody
 from shanfu.iso8583 import InterbankFrames, PosFrames
-from shanfu.links import ClientLink, Limits, ServerLink, client_context, run_host, server_context
+from shanfu.links import ClientLink, Host, Limits, ServerLink, client_context, run_host, server_context
 from shanfu.sandbox.faults import LATE_MS, FaultyIssuer
 from shanfu.sandbox.people import NETWORK
 from shanfu.sandbox.world import HOSTS, World, role
@@ -32,7 +33,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM; raises Conflict when the host runs already, ConfigError when its port is in use."""
     kind = role(name).kind
-    host = world.host(name, watch=events is not nobody)
+    host: Host[Any] = world.host(name, watch=events is not nobody)
     if kind == "issuer":
         host = FaultyIssuer(host, late_ms=world.settings.timeouts.network_ms + LATE_MS)
     with world.store(name) as store:
