@@ -27,7 +27,7 @@ void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *);
 EVP_CIPHER *EVP_CIPHER_fetch(void *, const char *, const char *);
 int EVP_CipherInit_ex(EVP_CIPHER_CTX *, const EVP_CIPHER *, void *, const char *, const char *, int);
 int EVP_Cipher(EVP_CIPHER_CTX *, char *, const char *, unsigned int);
-typedef struct { char schedule[128]; } DES_key_schedule;
+typedef struct { unsigned int schedule[32]; } DES_key_schedule;
 void DES_set_key_unchecked(const char *, DES_key_schedule *);
 void DES_ncbc_encrypt(const char *, char *, long, DES_key_schedule *, char *, int);
 void ERR_clear_error(void);
@@ -62,6 +62,8 @@ class _Library:
         self.ffi: Any = cffi.FFI()
         self.ffi.cdef(DECLARATIONS)
         self.lib: Any = self._open()
+        for name in ("EVP_CipherInit_ex", "EVP_Cipher", "DES_set_key_unchecked", "DES_ncbc_encrypt"):
+            getattr(self.lib, name)  # a build without one of them is found out here, not in the middle of a payment
         self.ciphers = {what: self.lib.EVP_CIPHER_fetch(self.ffi.NULL, name, self.ffi.NULL) for what, name in NAMES.items()}
         if self.ffi.NULL in self.ciphers.values():  # built or configured without one of them (a FIPS-only provider)
             self.lib.ERR_clear_error()
