@@ -6,6 +6,7 @@ since a request brings the PAN with it. The ATC here is the last one whose crypt
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from sqlalchemy import Index
@@ -46,6 +47,7 @@ class CardState(StrEnum):
 REFUSALS: Final = {state.value: state.refusal for state in CardState}
 
 
+@lru_cache(maxsize=4096)  # asked for every cryptogram; a byte of DKI, two algorithms, some families
 def imk_label(family: str, algorithm: Algorithm, dki: int) -> str:
     """Return the label of the master key that a card's 9F10 points to: the card's family, its algorithm byte and DKI.
 

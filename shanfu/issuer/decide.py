@@ -10,6 +10,7 @@ terminal saw, PIN, account, limits, money.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from shanfu.clock import local
@@ -67,9 +68,14 @@ def card_state(facts: Facts) -> Reason | None:
 def card_expiry(facts: Facts) -> Reason | None:
     """The card is good to the end of its month, and the message speaks of the same month (DE14)."""
     assert facts.card
-    if facts.card.expiry < local(facts.now_ms).strftime("%y%m"):
+    if facts.card.expiry < _month(facts.now_ms):
         return Reason.CARD_EXPIRED
     return Reason.EXPIRY_DIFFERS if facts.request.expiry not in ("", facts.card.expiry) else None
+
+
+@lru_cache(maxsize=4)
+def _month(now_ms: int) -> str:
+    return local(now_ms).strftime("%y%m")
 
 
 # -- the cryptogram ----------------------------------------------------------------------------------------------------

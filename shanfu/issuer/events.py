@@ -5,6 +5,7 @@ that were overwritten are listed. Balances are told, since a story needs them; t
 """
 
 from shanfu.emv import CVR, TVR
+from shanfu.errors import ConfigError
 from shanfu.events import Event
 from shanfu.iso8583 import INTERBANK, InterbankFrame, Message, describe
 from shanfu.issuer.decide import Decision, Facts
@@ -155,7 +156,10 @@ _DETAILS = {
 
 
 def _money(minor: int, currency: str) -> str:
-    return str(Money(minor, Currency.of(currency)))
+    try:
+        return str(Money(minor, Currency.of(currency)))
+    except ConfigError:
+        return f"{minor} of currency {currency or 'unknown'}"
 
 
 def _name(message: Message) -> str:
@@ -168,8 +172,5 @@ def _title(message: Message) -> str:
         return f"{message.mti} network management {text(70, '')} {text(39, '')}".rstrip()
     kinds = {"000000": Kind.PURCHASE.value, "310000": Kind.BALANCE.value, "200000": "void or refund"}
     what = "reversal" if message.mti.startswith("04") else kinds.get(text(3, ""), "message")
-    amount = f" {_money(int(text(4)), text(49))}" if 4 in message and text(49, "") in _KNOWN else ""
+    amount = f" {_money(int(text(4)), text(49, ''))}" if 4 in message else ""
     return f"{message.mti} {what}{amount} {text(39, '')}".rstrip()
-
-
-_KNOWN = frozenset({"156", "344", "392", "446", "764", "840", "978"})

@@ -43,6 +43,7 @@ class Case:
     facts: Facts | None = None
     proof: Proof | None = None
     earns_arpc: bool = False
+    bucket: int = 0
 
 
 class Issuer:
@@ -206,9 +207,10 @@ class Issuer:
         claims, seen = [], set[str]()
         for case in cases:
             request = case.request
-            bucket, card = books.bucket(request, self._config.buckets), books.card(request)
+            card = books.card(request)
+            case.bucket = books.bucket(request, self._config.buckets)
             case.facts = Facts(request, self._config.policy, books.now_ms, card)
-            is_repeat = request.name in seen or books.row(bucket, request.name) is not None
+            is_repeat = request.name in seen or books.row(case.bucket, request.name) is not None
             seen.add(request.name)
             if card and request.chip and not request.fault and not is_repeat:
                 claims.append((case.facts, case, card))
@@ -228,19 +230,18 @@ class Issuer:
         """Give the stored answer to a repeat, or decide and record."""
         request, facts = case.request, case.facts
         assert facts
-        bucket = books.bucket(request, self._config.buckets)
-        before = books.row(bucket, request.name)
+        before = books.row(case.bucket, request.name)
         if before is not None:
             refusal = repeated(request, before)
             case.reason, case.row = (refusal, None) if refusal else (Reason[before.reason], before)
             self._tell(turn, books, f"repeat of {request.name}: answered {case.reason.code}", refusal)
             return
-        facts.original = books.row(bucket, request.original)
+        facts.original = books.row(case.bucket, request.original)
         facts.account = _account(facts, books)
         decision = decide(facts)
         if self._watch:
             turn.events.append(decision_event(self.name, facts, decision, at_ms=books.now_ms))
-        case.row = record(books, facts, decision, issuer=self._config.institution, bucket=bucket)
+        case.row = record(books, facts, decision, issuer=self._config.institution, bucket=case.bucket)
         case.reason, case.earns_arpc = decision.reason, decision.cryptogram_right
 
     def _answer_cards(self, cases: list[Case]) -> None:

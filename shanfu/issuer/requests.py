@@ -22,6 +22,9 @@ __all__ = ["Chip", "Kind", "PresentedPIN", "Request", "business_date", "institut
 ALGORITHMS: Final = {ALGORITHM_3DES: Algorithm.TDES, ALGORITHM_SM4: Algorithm.SM4}  # 9F10 byte 8, JR/T 0025.5
 
 
+MINUTE_MS: Final = 60_000
+
+
 class Kind(Enum):
     """What is asked."""
 
@@ -114,8 +117,8 @@ def institution(digits: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _dated(month_day: str, today: date) -> str:
-    near = []
+def _dated(month_day: str, now_ms: int) -> str:
+    today, near = local(now_ms).date(), list[date]()
     for year in (today.year - 1, today.year, today.year + 1):
         try:
             near.append(date(year, int(month_day[:2]), int(month_day[2:])))
@@ -131,7 +134,7 @@ def business_date(month_day: str, now_ms: int) -> str:
     >>> business_date("1231", 1_767_225_600_000), business_date("0101", 1_767_225_600_000)
     ('20251231', '20260101')
     """
-    return _dated(month_day, local(now_ms).date())
+    return _dated(month_day, now_ms - now_ms % MINUTE_MS)  # the day changes with a minute, the cache is asked each time
 
 
 def read(frame: InterbankFrame, *, now_ms: int) -> Request:
@@ -143,9 +146,10 @@ def read(frame: InterbankFrame, *, now_ms: int) -> Request:
     text = message.text
     named = fields.keys() >= _IDENTITY
     name = f"{text(7)}.{text(11)}.{institution(text(32))}.{institution(text(33))}" if named else ""
-    dated = business_date(text(15, ""), now_ms) if 15 in fields else local(now_ms).strftime("%Y%m%d")
+    today = business_date(f"{local(now_ms):%m%d}", now_ms) if 15 not in fields else ""
+    dated = today or business_date(text(15, ""), now_ms)
     request = Request(
-        frame, kind, name, text(2, ""), int(text(4, "0")), text(49, ""), dated or local(now_ms).strftime("%Y%m%d"),
+        frame, kind, name, text(2, ""), int(text(4, "0")), text(49, ""), dated or f"{local(now_ms):%Y%m%d}",
         institution(text(32, "")), text(22, ""), text(14, ""), _original(text(90, "")), None, None, fault,
     )  # fmt: skip
     if not fault:

@@ -55,6 +55,7 @@ ATTEMPTS = [
     ({"t95": bytes.fromhex("0800000000")},        1234,      "05", "TVR_REFUSED"),      # DDA failed
     ({"t95": bytes.fromhex("0000040000")},        1234,      "00", "APPROVED"),         # online PIN entered
     ({"currency": "344"},                         1234,      "A1", "NO_ACCOUNT"),
+    ({"currency": "999"},                         1234,      "A1", "NO_ACCOUNT"),
     ({"code": "190000"},                          1234,      "12", "UNKNOWN_KIND"),
     ({"f37": None},                               1234,      "30", "FORMAT"),
     ({"f15": "1345"},                             1234,      "30", "FORMAT"),
