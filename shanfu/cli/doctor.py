@@ -55,9 +55,9 @@ def _ciphers() -> tuple[bool, str]:
 
 
 def _libcrypto() -> tuple[bool | None, str]:
-    from shanfu.crypto import back_end
+    from shanfu.crypto import engine_name
 
-    found = back_end()
+    found = engine_name()
     return (True if found == "libcrypto" else None), f"ciphers by {found}"
 
 

@@ -16,7 +16,7 @@ Reading order:
     stream, sm3 GCM and CTR; the Chinese hash
 """
 
-from shanfu.crypto.cipher import Algorithm, Cipher, xor
+from shanfu.crypto.cipher import Algorithm, Cipher, engine_name, xor
 from shanfu.crypto.cryptogram import (
     CardAlgorithm,
     IssuerCryptograms,
@@ -93,9 +93,11 @@ __all__ = [
     "KeyHeader",
     "PinFormat",
     "Place",
-    "RetailKey", "SealKey",
+    "RetailKey",
+    "SealKey",
     "SessionKey",
-    "card_code", "cbc_mac",
+    "card_code",
+    "cbc_mac",
     "check_dec_table",
     "cmac",
     "combine",
@@ -109,6 +111,7 @@ __all__ = [
     "encipher_pin",
     "encipher_script_data",
     "encode_block",
+    "engine_name",
     "gcm_open",
     "gcm_seal",
     "hmac_sm3",

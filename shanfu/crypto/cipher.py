@@ -17,7 +17,7 @@ from typing import NoReturn, Protocol
 from shanfu.crypto import evp, pyca
 from shanfu.errors import DecodeError, Fault, KeyUseError
 
-__all__ = ["Algorithm", "Cipher", "xor"]
+__all__ = ["Algorithm", "Cipher", "engine_name", "xor"]
 
 
 class Algorithm(StrEnum):
@@ -46,6 +46,11 @@ Engine = Callable[[str, str, bytes, bool], Context]
 def default_engine() -> Engine:
     """Choose libcrypto where the machine has it, else `cryptography`: the same bytes either way."""
     return evp.open_context if evp.available() else pyca.open_context
+
+
+def engine_name() -> str:
+    """Say which engine computes: "libcrypto" or "cryptography"."""
+    return "libcrypto" if evp.available() else "cryptography"
 
 
 def xor(left: bytes, right: bytes) -> bytes:

@@ -18,7 +18,7 @@ from shanfu.store import Shelf, Transaction, book, number, text
 
 __all__ = ["SWITCH_OVER_MS", "KeyRow", "Keyring", "keys_table"]
 
-SWITCH_OVER_MS = 300_000  # "some minutes" (open point I20); longer than any time-out, shorter than a replay is worth
+SWITCH_OVER_MS = 300_000  # "some minutes", unverified: longer than any time-out, shorter than a replay is worth
 
 KEPT_GENERATIONS = 3  # the newest, the one before it, and one that a peer may still be confirming
 BY_LABEL = ("bucket", "label")

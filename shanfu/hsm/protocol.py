@@ -30,7 +30,7 @@ class Algorithm(Enum):
 
     AES = "A"
     TDES = "T"
-    SM4 = "4"  # not registered: a proprietary character, for storage under our own LMK only (open point C5)
+    SM4 = "4"  # not registered: a proprietary character, for storage under our own LMK only
     HMAC = "H"
 
 
@@ -57,7 +57,7 @@ class MACAlgorithm(Enum):
     UNIONPAY_ECB = "unionpay-ecb"  # DES, 3DES or SM4, by the key
     X9_9 = "x9.9"
     X9_19 = "x9.19"
-    SM4_CBC = "sm4-cbc"  # interbank, when DE60.11 announces SM4 (open point I3)
+    SM4_CBC = "sm4-cbc"  # interbank, when DE60.11 announces SM4; its form is unverified
 
 
 class PINBlockFormat(Enum):
