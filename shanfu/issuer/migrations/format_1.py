@@ -1,4 +1,6 @@
-"""Format 1 of the issuer's books."""
+"""Format 1 of the issuer's books: people and cards, money, the link; the tables as they were on the first day."""
+
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,146 +10,88 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Lead from the format before to this one."""
-    op.create_table(
+    """Lead from nothing to this format."""
+    people_and_cards()
+    money()
+    link()
+
+
+def people_and_cards() -> None:
+    """Customers, accounts, cards."""
+    table("customers", text("customer"), text("name"), text("name_zh"), number("since_ms"))
+    table(
         "accounts",
-        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("account", sa.Text(), nullable=False),
-        sa.Column("account_group", sa.Text(), nullable=False),
-        sa.Column("customer", sa.Text(), nullable=False),
-        sa.Column("currency", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("limit_minor", sa.BigInteger(), nullable=False),
-        sa.Column("balance_minor", sa.BigInteger(), nullable=False),
-        sa.Column("held_minor", sa.BigInteger(), nullable=False),
-        sa.Column("day", sa.Text(), nullable=False),
-        sa.Column("day_minor", sa.BigInteger(), nullable=False),
-        sa.Column("day_count", sa.BigInteger(), nullable=False),
-        sa.Column("since_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", "account"),
-        sqlite_with_rowid=False,
+        text("account"),
+        *(text(name) for name in ("account_group", "customer", "currency", "kind", "state")),
+        *(number(name) for name in ("limit_minor", "balance_minor", "held_minor")),
+        text("day"),
+        *(number(name) for name in ("day_minor", "day_count", "since_ms")),
     )
-    op.create_table(
+    table(
         "cards",
-        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("card", sa.Text(), nullable=False),
-        sa.Column("account_group", sa.Text(), nullable=False),
-        sa.Column("pan_sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("masked", sa.Text(), nullable=False),
-        sa.Column("psn", sa.Text(), nullable=False),
-        sa.Column("expiry", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("product", sa.Text(), nullable=False),
-        sa.Column("imk_family", sa.Text(), nullable=False),
-        sa.Column("algorithms", sa.Text(), nullable=False),
-        sa.Column("pvki", sa.Text(), nullable=False),
-        sa.Column("pvv", sa.Text(), nullable=False),
-        sa.Column("pin_tries_left", sa.BigInteger(), nullable=False),
-        sa.Column("atc", sa.BigInteger(), nullable=False),
-        sa.Column("since_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", "card"),
-        sqlite_with_rowid=False,
+        text("card"),
+        text("account_group"),
+        octets("pan_sealed"),
+        *(text(name) for name in ("masked", "psn", "expiry", "state", "product", "imk_family", "algorithms", "pvki", "pvv")),
+        *(number(name) for name in ("pin_tries_left", "atc", "since_ms")),
     )
     op.create_index("cards_card", "cards", ["card"], unique=True)
-    op.create_table(
-        "customers",
-        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("customer", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("name_zh", sa.Text(), nullable=False),
-        sa.Column("since_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", "customer"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "days",
-        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("business_date", sa.Text(), nullable=False),
-        sa.Column("closed_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", "business_date"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "entries",
-        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("entry", sa.Text(), nullable=False),
-        sa.Column("business_date", sa.Text(), nullable=False),
-        sa.Column("currency", sa.Text(), nullable=False),
-        sa.Column("debit", sa.Text(), nullable=False),
-        sa.Column("credit", sa.Text(), nullable=False),
-        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("booked_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", "entry"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
+
+
+def money() -> None:
+    """The journal and the ledger."""
+    journal = ("name", "mti", "processing_code", "issuer", "rrn")
+    verdict = ("card", "account", "state", "response_code", "reason", "auth_code", "balances")
+    table(
         "journal",
-        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("format", sa.BigInteger(), nullable=False),
-        sa.Column("business_date", sa.Text(), nullable=False),
-        sa.Column("batch", sa.Text(), nullable=False),
-        sa.Column("institution", sa.Text(), nullable=False),
-        sa.Column("currency", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("mti", sa.Text(), nullable=False),
-        sa.Column("processing_code", sa.Text(), nullable=False),
-        sa.Column("issuer", sa.Text(), nullable=False),
-        sa.Column("rrn", sa.Text(), nullable=False),
-        sa.Column("amount_minor", sa.BigInteger(), nullable=False),
-        sa.Column("card", sa.Text(), nullable=False),
-        sa.Column("account", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("response_code", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("auth_code", sa.Text(), nullable=False),
-        sa.Column("balances", sa.Text(), nullable=False),
-        sa.Column("chip", sa.LargeBinary(), nullable=False),
-        sa.Column("original", sa.Text(), nullable=False),
-        sa.Column("undone_by", sa.Text(), nullable=False),
-        sa.Column("refunded_minor", sa.BigInteger(), nullable=False),
-        sa.Column("hold", sa.BigInteger(), nullable=False),
-        sa.Column("arrived_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", "seq"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index(
-        "journal_held",
-        "journal",
-        ["business_date"],
-        unique=False,
-        sqlite_where=sa.text("hold = 1"),
-        postgresql_where=sa.text("hold = 1"),
+        number("seq"),
+        number("format"),
+        *(text(name) for name in ("business_date", "batch", "institution", "currency", *journal)),
+        number("amount_minor"),
+        *(text(name) for name in verdict),
+        octets("chip"),
+        *(text(name) for name in ("original", "undone_by")),
+        *(number(name) for name in ("refunded_minor", "hold", "arrived_ms")),
     )
     op.create_index("journal_name", "journal", ["bucket", "name"], unique=True)
-    op.create_table(
-        "keys",
-        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("label", sa.Text(), nullable=False),
-        sa.Column("generation", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("block", sa.Text(), nullable=False),
-        sa.Column("since_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", "label", "generation"),
-        sqlite_with_rowid=False,
+    held = sa.text("hold = 1")
+    op.create_index("journal_held", "journal", ["business_date"], sqlite_where=held, postgresql_where=held)
+    table(
+        "entries",
+        text("entry"),
+        *(text(name) for name in ("business_date", "currency", "debit", "credit")),
+        number("amount_minor"),
+        *(text(name) for name in ("name", "kind")),
+        number("booked_ms"),
     )
-    op.create_table(
-        "links",
-        sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("station", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("deadline_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("bucket", "station"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index(
-        "links_unanswered",
-        "links",
-        ["deadline_ms"],
-        unique=False,
-        sqlite_where=sa.text("state = 'asked'"),
-        postgresql_where=sa.text("state = 'asked'"),
-    )
+
+
+def link() -> None:
+    """Keys, the link's state, the closed days."""
+    table("days", text("business_date"), number("closed_ms"))
+    table("links", text("station"), text("state"), text("name"), number("deadline_ms"))
+    asked = sa.text("state = 'asked'")
+    op.create_index("links_unanswered", "links", ["deadline_ms"], sqlite_where=asked, postgresql_where=asked)
+    table("keys", text("label"), number("generation"), text("block"), number("since_ms"), keys=2)
+
+
+def table(name: str, *columns: sa.Column[Any], keys: int = 1) -> None:
+    """A table whose primary key is the bucket and its first columns."""
+    bucket = sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False)
+    primary = sa.PrimaryKeyConstraint("bucket", *(column.name for column in columns[:keys]))
+    op.create_table(name, bucket, *columns, primary, sqlite_with_rowid=False)
+
+
+def text(name: str) -> sa.Column[Any]:
+    """A column of text."""
+    return sa.Column(name, sa.Text(), nullable=False)
+
+
+def number(name: str) -> sa.Column[Any]:
+    """A 64-bit column."""
+    return sa.Column(name, sa.BigInteger(), autoincrement=False, nullable=False)
+
+
+def octets(name: str) -> sa.Column[Any]:
+    """A column of bytes."""
+    return sa.Column(name, sa.LargeBinary(), nullable=False)
