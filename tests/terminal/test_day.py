@@ -253,3 +253,39 @@ def test_the_receipt_and_the_events_share_the_trace_that_the_acquirer_computes()
     wires = [event for event in shop.heard.events if event.wire == "apdu" or event.title.endswith("purchase")]
     assert len(wires) == 8
     assert {event.trace for event in wires} == {expected}
+
+
+def test_a_settlement_tries_once_more_what_had_been_given_up() -> None:
+    shop = Shop()
+    shop.host.plays("0200", lost)
+    stan = shop.pay("20.00").stan
+    shop.host.plays("0400", silent, silent, silent)
+    shop.pay("5.00")
+    assert shop.terminal.journal.find(stan).needs_reconciliation
+    assert shop.drive(shop.terminal.settle()).totals == (500, 1, 0, 0)
+    assert list(shop.host.reversed.values()) == ["98"]
+    assert [line.needs_reconciliation for line in shop.terminal.lines()] == [False, False]
+
+
+def test_a_payment_of_an_earlier_batch_is_refunded_and_not_voided() -> None:
+    shop = Shop()
+    paid = shop.pay("20.00")
+    shop.host.plays("0200", declines("97"))
+    shop.pay()
+    shop.host.batch = 8  # the sign-in that follows opens another batch
+    assert shop.drive(shop.terminal.void(paid.stan)).reason is Reason.NOTHING_TO_UNDO
+    original = shop.terminal.journal.find(paid.stan, batch="000007")
+    assert original is not None
+    assert shop.drive(shop.terminal.refund(original, yuan("20.00"))).approved
+    assert shop.host.booked_minor == 0
+
+
+def test_a_sign_in_drops_no_card_data_of_an_open_batch() -> None:
+    shop = Shop()
+    shop.pay()
+    shop.drive(shop.terminal.settle())
+    shop.host.batch = 8
+    stan = shop.pay().stan
+    shop.drive(shop.terminal.sign_in())
+    assert [bool(t.pan) for t in shop.terminal.journal.transactions.values()] == [False, True]
+    assert shop.drive(shop.terminal.void(stan)).approved
