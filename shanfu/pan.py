@@ -12,8 +12,8 @@ __all__ = ["PAN", "luhn_digit", "mask_pan"]
 def luhn_digit(payload: str) -> str:
     """Return the check digit of `payload` (digits without it), ISO/IEC 7812-1 Annex B.
 
-    >>> luhn_digit("622848000000000")
-    '5'
+    >>> luhn_digit("620901000000001")
+    '3'
     """
     doubled = (int(d) * (2 - i % 2) for i, d in enumerate(reversed(payload)))
     return str(-sum(d - 9 if d > 9 else d for d in doubled) % 10)

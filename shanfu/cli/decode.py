@@ -52,7 +52,7 @@ def command() -> None:
 @unmask_option
 @lang_option
 @json_option
-def tlv(hex_text: str | None, unmask: bool, lang: Language, as_json: bool) -> None:
+def tlv(hex_text: str | None, *, unmask: bool, lang: Language, as_json: bool) -> None:
     """Explain BER-TLV: card data, a response template, a field 55."""
     _print(_tlv_lines(parse(_bytes(hex_text)), _shower(unmask), lang), as_json)
 
@@ -63,7 +63,7 @@ def tlv(hex_text: str | None, unmask: bool, lang: Language, as_json: bool) -> No
 @unmask_option
 @lang_option
 @json_option
-def apdu(hex_text: str | None, response: bool, unmask: bool, lang: Language, as_json: bool) -> None:
+def apdu(hex_text: str | None, *, response: bool, unmask: bool, lang: Language, as_json: bool) -> None:
     """Explain a command to a card, or with --response its answer."""
     raw, shower = _bytes(hex_text), _shower(unmask)
     _print(_response_lines(raw, shower, lang) if response else _command_lines(raw, shower, lang), as_json)
@@ -75,7 +75,7 @@ def apdu(hex_text: str | None, response: bool, unmask: bool, lang: Language, as_
 @unmask_option
 @lang_option
 @json_option
-def iso8583(hex_text: str | None, dialect: str | None, unmask: bool, lang: str, as_json: bool) -> None:
+def iso8583(hex_text: str | None, *, dialect: str | None, unmask: bool, lang: str, as_json: bool) -> None:
     """Explain a whole ISO 8583 frame of the POS or the interbank dialect."""
     raw = _bytes(hex_text)
     kind = dialect or ("interbank" if raw[:4].isdigit() else "pos")
