@@ -103,8 +103,9 @@ def _kernel(desk: Desk, application: Candidate, selected: ResponseAPDU, *, value
     pdol: DOL | Ending = pdol_of(selected)
     if isinstance(pdol, Ending):
         return pdol
-    command = commands.get_processing_options(pdol.fill(values))
-    answer = yield from desk.ask_card("GET PROCESSING OPTIONS", command)
+    filled = pdol.fill(values)
+    command = commands.get_processing_options(filled)
+    answer = yield from desk.ask_card("GET PROCESSING OPTIONS", command, inside=pdol.split(filled))
     found = read_gpo(answer, application.ttq)
     if isinstance(found, Ending):
         return found

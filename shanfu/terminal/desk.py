@@ -4,8 +4,9 @@ Exchanges and decisions are told as events, masked here at the source. The desk 
 which the current transaction appears in every feed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from shanfu.clock import Clock, local
 from shanfu.dialogue import Ask, Dialogue
@@ -13,13 +14,14 @@ from shanfu.events import Event, Events, nobody, trace_id
 from shanfu.iso7816 import CommandAPDU, ResponseAPDU
 from shanfu.terminal.config import TerminalConfig
 from shanfu.terminal.journal import Journal, stan_of
-from shanfu.terminal.masking import explain_apdu, explain_pos, mask_apdu, mask_pos
+from shanfu.terminal.masking import explain_apdu, explain_pos, explain_values, mask_apdu, mask_pos
 from shanfu.terminal.outcome import UIMessage
 
 __all__ = ["ACQUIRER", "CARD", "PIN_PAD", "Desk"]
 
 ACQUIRER, CARD, PIN_PAD = "acquirer", "card", "pin-pad"
 SOURCE = "terminal"
+NOTHING: Mapping[int, bytes] = MappingProxyType({})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,20 +59,23 @@ class Desk:
         """Show a message on the display."""
         self.tell(f"display: {message.en}", ui=message.code, zh=message.zh)
 
-    def ask_card(self, title: str, command: CommandAPDU) -> Dialogue[ResponseAPDU]:
-        """Send one command; raises LinkError when the card is not there (any more), DecodeError for an impossible answer."""
+    def ask_card(self, title: str, command: CommandAPDU, *, inside: Mapping[int, bytes] = NOTHING) -> Dialogue[ResponseAPDU]:
+        """Send one command; raises LinkError when the card is not there (any more), DecodeError for an impossible answer.
+
+        `inside` are the data elements that the command carries without their tags, for those who watch.
+        """
         raw = bytes(command)
-        self._exchange(title, raw, response=False)
+        self._exchange(title, raw, response=False, inside=inside)
         answer: bytes = yield Ask(CARD, raw)
         self._exchange(f"answer to {title}", answer, response=True)
         return ResponseAPDU.parse(answer)
 
-    def _exchange(self, title: str, raw: bytes, *, response: bool) -> None:
+    def _exchange(self, title: str, raw: bytes, *, response: bool, inside: Mapping[int, bytes] = NOTHING) -> None:
         if self.events is nobody:
             return
         shown, ranges = mask_apdu(raw, response=response)
         source, target = ("card", SOURCE) if response else (SOURCE, "card")
-        detail = explain_apdu(raw, response=response)
+        detail = {**explain_apdu(raw, response=response), **explain_values(inside)}
         self._emit(Event(source=source, target=target, wire="apdu", title=title, raw=shown, masked=ranges, detail=detail))
 
     def frame(self, title: str, raw: bytes, *, response: bool) -> None:

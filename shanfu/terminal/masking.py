@@ -7,14 +7,16 @@ read are overwritten altogether: what we do not understand we do not show.
 `explain_*` say the same exchange in words, masked alike. Who calls: the terminal's events. Source: PCI DSS 3.4.
 """
 
+from collections.abc import Mapping
+
 from shanfu.emv import describe as describe_tag
 from shanfu.emv import masked_hex, sensitive_spans
 from shanfu.errors import DecodeError
-from shanfu.iso7816 import CommandAPDU, parse, phrase
+from shanfu.iso7816 import CommandAPDU, parse, phrase, tag_hex
 from shanfu.iso8583 import POS, decode_pos
 from shanfu.iso8583 import describe as describe_message
 
-__all__ = ["explain_apdu", "explain_pos", "mask_apdu", "mask_pos"]
+__all__ = ["explain_apdu", "explain_pos", "explain_values", "mask_apdu", "mask_pos"]
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -65,10 +67,17 @@ def explain_apdu(raw: bytes, *, response: bool) -> dict[str, str]:
         elements = [node for node in parse(raw[:-2]).walk() if node.children is None]
     except DecodeError as fault:
         return {**detail, "fault": str(fault)}
-    for node in elements:
-        row = describe_tag(node.tag)
-        detail[node.tag_hex] = f"{row.name if row else 'not in the dictionary'}: {masked_hex(node.tag, node.value)}"
-    return detail
+    return {**detail, **{node.tag_hex: _element(node.tag, node.value) for node in elements}}
+
+
+def explain_values(values: Mapping[int, bytes]) -> dict[str, str]:
+    """Return data elements in words, by tag."""
+    return {tag_hex(tag): _element(tag, value) for tag, value in values.items()}
+
+
+def _element(tag: int, value: bytes) -> str:
+    row = describe_tag(tag)
+    return f"{row.name if row else 'not in the dictionary'}: {masked_hex(tag, value)}"
 
 
 def explain_pos(frame: bytes) -> dict[str, str]:

@@ -8,7 +8,7 @@ Sources: UnionPay receipt practice (masked PAN, AID, ATC, cryptogram, reference,
 from dataclasses import dataclass
 
 from shanfu.emv import CVM
-from shanfu.iso8583 import Totals
+from shanfu.iso8583 import ResponseCode, Totals
 from shanfu.money import Money
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 
@@ -75,8 +75,10 @@ WORDS = {
     "merchant id":   ("MERCHANT NO",       "商户编号"),
     "no signature":  ("PIN-FREE AND SIGNATURE-FREE", "免密免签"),
     "pin":           ("VERIFIED BY PIN",   "已验密码"),
+    "declined":      ("DECLINED",          "交易失败"),
     "device":        ("VERIFIED ON THE DEVICE", "已在设备端验证"),
     "reference":     ("REFERENCE",         "参考号"),
+    "reversal":      ("WILL BE REVERSED, YOU ARE NOT CHARGED", "将自动冲正，不会扣款"),
     "signature":     ("SIGNATURE",         "持卡人签名"),
     "stan":          ("TRACE",             "凭证号"),
     "terminal":      ("TERMINAL NO",       "终端编号"),
@@ -127,15 +129,20 @@ def _rows(receipt: Receipt, zh: bool) -> list[tuple[str, str]]:
 def _result(receipt: Receipt, zh: bool) -> str:
     if receipt.approved:
         return WORDS["approved"][zh]
-    words = (receipt.reason.zh if zh else receipt.reason.en) if receipt.reason else receipt.outcome.value
-    code = f" ({receipt.response_code} {receipt.response_phrase})" if receipt.response_code else ""
-    return f"{words}{code}"
+    reason = receipt.reason
+    words = (reason.zh if zh else reason.en) if reason else receipt.outcome.value
+    if reason is Reason.ACQUIRER_DECLINED:  # the host's own words say more
+        words = ResponseCode.of(receipt.response_code).say("zh" if zh else "en")
+    code = f" ({receipt.response_code})" if receipt.response_code else ""
+    return f"{WORDS['declined'][zh]}: {words}{code}"
 
 
 def _foot(receipt: Receipt, zh: bool) -> list[str]:
     """The chip's own lines and how the cardholder was verified."""
     r = receipt
     chip = [f"AID: {r.aid}  ATC: {r.atc}", f"{WORDS['cryptogram'][zh]}: {r.cryptogram}"] if r.aid and r.atc else []
+    if r.reversal_pending:
+        return [*chip, WORDS["reversal"][zh]]
     if not (r.approved and r.cvm):
         return chip
     line = WORDS[VERIFIED[r.cvm]][zh]

@@ -240,7 +240,12 @@ def test_the_slip_in_both_languages() -> None:
     for line in ("交易成功", "商户: Teahouse", f"卡号: {masked} /07", "金额: ¥12.34", "免密免签"):
         assert line in chinese
     declined = replace(receipt, outcome=Outcome.DECLINED, reason=Reason.ACQUIRER_DECLINED, response_code="51")
-    assert print_receipt(declined).startswith("the answer was not an approval (51")
+    assert print_receipt(declined).startswith("DECLINED: insufficient funds (51)\n")
+    assert print_receipt(declined, "zh").startswith("交易失败: 余额不足 (51)\n")
+    shop.host.plays("0200", lost)
+    unknown = shop.pay()
+    assert print_receipt(unknown).startswith("DECLINED: no answer from the acquirer (98)\n")
+    assert print_receipt(unknown, "zh").endswith("将自动冲正，不会扣款")
 
 
 def test_the_receipt_and_the_events_share_the_trace_that_the_acquirer_computes() -> None:
