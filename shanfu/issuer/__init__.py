@@ -7,15 +7,14 @@ accounts, issuing cards, reading the ledger) comes in through `admin`.
 Files in reading order: host (batches in, answers out), requests (what arrived), decide (the rules), record (what changes),
 reasons (the outcomes), prove (what the HSM is asked), answers, management (sign-on, keys, cut-off), clearing (what time asks);
 books, and one file per book: cards, accounts, customers, journal, ledger, links; config, policy (with `policy.toml`), settings;
-events (what is told), admin (the bank's counter).
+events (what is told), admin (the bank's counter), reconcile (what is compared in the end).
 """
 
 from shanfu.issuer.accounts import Account, AccountKind, AccountState, account_name
 from shanfu.issuer.admin import (
+    AccountOrder,
     CardOrder,
     CardView,
-    JournalLine,
-    PostingLine,
     account_names,
     balance,
     card_state,
@@ -23,14 +22,12 @@ from shanfu.issuer.admin import (
     install_key,
     issue_card,
     issue_cards,
-    journal_lines,
     list_accounts,
     open_account,
+    open_accounts,
     open_customer,
-    postings_of,
     reset_pin,
     set_status,
-    unbalanced,
     unlock_pin,
 )
 from shanfu.issuer.books import SCHEMA, IssuerBooks
@@ -40,11 +37,51 @@ from shanfu.issuer.host import Issuer
 from shanfu.issuer.ledger import Chart, EntryKind, Line, TrialLine, statement, trial_balance
 from shanfu.issuer.policy import Limits, Policy
 from shanfu.issuer.reasons import Reason
+from shanfu.issuer.reconcile import JournalLine, PostingLine, journal_lines, postings_of, unbalanced
 
 __all__ = [
-    "LOOKUP", "SCHEMA", "SEAL", "Account", "AccountKind", "AccountState", "CardOrder", "CardState", "CardView", "Chart",
-    "EntryKind", "Issuer", "IssuerBooks", "IssuerConfig", "JournalLine", "Limits", "Line", "Policy", "PostingLine", "Reason",
-    "TrialLine", "account_name", "account_names", "balance", "card_state", "deposit", "imk_label", "install_key", "issue_card",
-    "issue_cards", "journal_lines", "list_accounts", "open_account", "open_customer", "postings_of", "pvk_label", "reset_pin",
-    "set_status", "statement", "trial_balance", "unbalanced", "unlock_pin",
-]  # fmt: skip
+    "LOOKUP",
+    "SCHEMA",
+    "SEAL",
+    "Account",
+    "AccountKind",
+    "AccountOrder",
+    "AccountState",
+    "CardOrder",
+    "CardState",
+    "CardView",
+    "Chart",
+    "EntryKind",
+    "Issuer",
+    "IssuerBooks",
+    "IssuerConfig",
+    "JournalLine",
+    "Limits",
+    "Line",
+    "Policy",
+    "PostingLine",
+    "Reason",
+    "TrialLine",
+    "account_name",
+    "account_names",
+    "balance",
+    "card_state",
+    "deposit",
+    "imk_label",
+    "install_key",
+    "issue_card",
+    "issue_cards",
+    "journal_lines",
+    "list_accounts",
+    "open_account",
+    "open_accounts",
+    "open_customer",
+    "postings_of",
+    "pvk_label",
+    "reset_pin",
+    "set_status",
+    "statement",
+    "trial_balance",
+    "unbalanced",
+    "unlock_pin",
+]

@@ -1,15 +1,12 @@
 """The bank's counter: what its staff do, as plain functions over a store.
 
-Opening customers and accounts, paying in, issuing cards, changing their state, reading balances, and the two lists that
-reconciliation asks for: the journal by business date, and what the ledger has posted for it. The sandbox and the command line
-call these; the host need not run. A running host owns its books, so whoever writes here opens the store himself.
+Opening customers and accounts, paying in, issuing cards, changing their state, reading balances. The sandbox and the command
+line call these; the host need not run. A running host owns its books, so whoever writes here opens the store himself.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
-
-from sqlalchemy import ColumnElement, bindparam, func, select
 
 from shanfu.clock import local
 from shanfu.errors import NotFound
@@ -19,17 +16,16 @@ from shanfu.issuer.books import KEYS
 from shanfu.issuer.cards import BY_CARD, CARDS, Card, CardState
 from shanfu.issuer.config import LOOKUP, SEAL
 from shanfu.issuer.customers import CUSTOMERS, Customer
-from shanfu.issuer.journal import JOURNAL, Hold, State
-from shanfu.issuer.ledger import ENTRIES, Chart, EntryKind, Move, internal, post, trial_balance
+from shanfu.issuer.ledger import ENTRIES, Chart, Entry, EntryKind, Move, internal, post
 from shanfu.issuer.policy import Policy
 from shanfu.money import Currency
 from shanfu.pan import PAN
 from shanfu.store import Book, Statement, Store, Transaction, bucket_of
 
 __all__ = [
-    "CardOrder", "CardView", "JournalLine", "PostingLine", "account_names", "balance", "card_state", "deposit", "install_key",
-    "issue_card", "issue_cards", "journal_lines", "list_accounts", "open_account", "open_customer", "postings_of", "reset_pin",
-    "set_status", "unbalanced", "unlock_pin",
+    "AccountOrder", "CardOrder", "CardView", "account_names", "balance", "card_state", "deposit", "install_key",
+    "issue_card", "issue_cards", "list_accounts", "open_account", "open_accounts", "open_customer", "reset_pin",
+    "set_status", "unlock_pin",
 ]  # fmt: skip
 
 
@@ -57,6 +53,31 @@ def open_customer(store: Store, customer: str, *, name: str, name_zh: str = "", 
         return row
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountOrder:
+    """What account is to be opened, in which group (the customer's own, unless named), and what is paid in at once."""
+
+    customer: str
+    currency: Currency
+    kind: AccountKind = AccountKind.DEBIT
+    limit_minor: int = 0
+    group: str = ""
+    paid_in_minor: int = 0
+
+
+def open_accounts(store: Store, orders: Sequence[AccountOrder], *, now_ms: int, buckets: int = 1) -> list[Account]:
+    """Open accounts, all or none; raise Conflict when a group has an account in that currency already."""
+    with store.begin() as tx:
+        accounts, entries = ACCOUNTS.open(tx), ENTRIES.open(tx)
+        opened = [accounts.add(_new_account(order, now_ms, buckets)) for order in orders]
+        for order, account in zip(orders, opened, strict=True):
+            if order.paid_in_minor:
+                _pay_in(entries, account, order.paid_in_minor, (f"opening/{account.account}", now_ms))
+        accounts.save()
+        entries.save()
+    return opened
+
+
 def open_account(
     store: Store,
     *,
@@ -68,17 +89,18 @@ def open_account(
     now_ms: int,
     buckets: int = 1,
 ) -> Account:
-    """Open an account in a group (the customer's own, unless named); raise Conflict when the group has that currency."""
-    group = group or customer
-    account = Account(
-        bucket_of(group, buckets), account_name(group, currency.numeric), group, customer, currency.numeric, kind.value,
-        AccountState.OPEN.value, limit_minor, 0, 0, "", 0, 0, now_ms,
-    )  # fmt: skip
-    with store.begin() as tx:
-        book = ACCOUNTS.open(tx)
-        book.add(account)
-        book.save()
+    """Open one account; raise Conflict when the group has that currency."""
+    order = AccountOrder(customer=customer, currency=currency, kind=kind, limit_minor=limit_minor, group=group)
+    [account] = open_accounts(store, [order], now_ms=now_ms, buckets=buckets)
     return account
+
+
+def _new_account(order: AccountOrder, now_ms: int, buckets: int) -> Account:
+    group, currency = order.group or order.customer, order.currency.numeric
+    return Account(
+        bucket_of(group, buckets), account_name(group, currency), group, order.customer, currency, order.kind.value,
+        AccountState.OPEN.value, order.limit_minor, 0, 0, "", 0, 0, now_ms,
+    )  # fmt: skip
 
 
 def deposit(store: Store, account: str, amount_minor: int, *, name: str, now_ms: int, buckets: int = 1) -> int:
@@ -86,21 +108,26 @@ def deposit(store: Store, account: str, amount_minor: int, *, name: str, now_ms:
     with store.begin() as tx:
         accounts, row = _account(tx, account, buckets)
         entries = ENTRIES.open(tx)
-        row.balance_minor += amount_minor
-        move = Move(
-            bucket=row.bucket,
-            currency=row.currency,
-            debit=internal(Chart.CASH, row.currency),
-            credit=row.account,
-            amount_minor=amount_minor,
-            name=name,
-            kind=EntryKind.DEPOSIT,
-            business_date=local(now_ms).strftime("%Y%m%d"),
-        )
-        post(entries, move, now_ms=now_ms)
+        _pay_in(entries, row, amount_minor, (name, now_ms))
         entries.save()
         accounts.save()
         return row.balance_minor
+
+
+def _pay_in(entries: Book[Entry], account: Account, amount_minor: int, cause: tuple[str, int]) -> None:
+    name, now_ms = cause
+    move = Move(
+        bucket=account.bucket,
+        currency=account.currency,
+        debit=internal(Chart.CASH, account.currency),
+        credit=account.account,
+        amount_minor=amount_minor,
+        name=name,
+        kind=EntryKind.DEPOSIT,
+        business_date=local(now_ms).strftime("%Y%m%d"),
+    )
+    post(entries, move, now_ms=now_ms)
+    account.balance_minor += amount_minor
 
 
 def balance(store: Store, account: str, *, buckets: int = 1) -> Account:
@@ -250,130 +277,3 @@ def _card(tx: Transaction, hsm: HSM, pan: PAN) -> tuple[Book[Card], Card]:
     if card is None:
         raise NotFound(f"card {pan}: was not issued here")
     return book, card
-
-
-# -- reconciliation ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalLine:
-    """One transaction as reconciliation compares it."""
-
-    name: str
-    rrn: str
-    business_date: str
-    currency: str
-    institution: str
-    issuer: str
-    mti: str
-    processing_code: str
-    amount_minor: int
-    state: str
-    response_code: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostingLine:
-    """One transaction in the ledger: what it should have posted by now, and what it has; positive debits the cardholder."""
-
-    name: str
-    business_date: str
-    currency: str
-    expected_minor: int
-    posted_minor: int
-    held_minor: int
-
-    @property
-    def agrees(self) -> bool:
-        """Whether ledger and journal say the same."""
-        return self.expected_minor == self.posted_minor
-
-
-_j, _e = JOURNAL.table.c, ENTRIES.table.c
-_LINES: Final = Statement(
-    select(
-        _j.name, _j.rrn, _j.business_date, _j.currency, _j.institution, _j.issuer, _j.mti, _j.processing_code,
-        _j.amount_minor, _j.state, _j.response_code, _j.reason,
-    ).where(_j.business_date == bindparam("day")).order_by(_j.seq),
-    "day",
-)  # fmt: skip
-_MONEY: Final = Statement(
-    select(_j.name, _j.currency, _j.processing_code, _j.amount_minor, _j.state, _j.hold)
-    .where(_j.business_date == bindparam("day"), _j.amount_minor > 0)
-    .order_by(_j.seq),
-    "day",
-)
-
-
-def journal_lines(store: Store, date: str) -> list[JournalLine]:
-    """Return the transactions of a business date (YYYYMMDD) in the order of arrival."""
-    names = JournalLine.__dataclass_fields__
-    with store.begin() as tx:
-        return [JournalLine(**dict(zip(names, row, strict=True))) for row in tx.rows(_LINES, (date,))]
-
-
-_SETTLEMENT: Final = f"{Chart.SETTLEMENT.value}/" + _e.currency  # the other side of every payment
-
-
-def _posted(settlement_side: ColumnElement[str]) -> Statement:
-    rows = select(_e.name, func.sum(_e.amount_minor)).group_by(_e.name)
-    return Statement(rows.where(_e.business_date == bindparam("day"), settlement_side == _SETTLEMENT), "day")
-
-
-_DEBITED: Final = _posted(_e.credit)
-_CREDITED: Final = _posted(_e.debit)
-
-
-def postings_of(store: Store, date: str) -> list[PostingLine]:
-    """Return what journal and ledger say of the money of a business date, one line per transaction that either knows."""
-    posted: dict[str, int] = {}
-    with store.begin() as tx:
-        for sign, rows in ((1, tx.rows(_DEBITED, (date,))), (-1, tx.rows(_CREDITED, (date,)))):
-            for name, total in rows:
-                posted[name] = posted.get(name, 0) + sign * int(total)
-        rows = tx.rows(_MONEY, (date,))
-    lines = [_posting(row, date, posted.pop(row[0], 0)) for row in rows]
-    lines += [
-        PostingLine(name=name, business_date=date, currency="", expected_minor=0, posted_minor=much, held_minor=0)
-        for name, much in posted.items()
-        if much
-    ]
-    return lines
-
-
-def _posting(row: tuple[str, str, str, int, str, int], date: str, posted: int) -> PostingLine:
-    name, currency, processing, amount, state, hold = row
-    counts = state == State.APPROVED and hold not in (Hold.HELD, Hold.RELEASED, Hold.LAPSED)
-    signed = amount if processing.startswith("00") else -amount
-    held = amount if state == State.APPROVED and hold == Hold.HELD else 0
-    return PostingLine(
-        name=name,
-        business_date=date,
-        currency=currency,
-        expected_minor=signed if counts else 0,
-        posted_minor=posted,
-        held_minor=held,
-    )
-
-
-def unbalanced(store: Store) -> list[str]:
-    """Say in words what does not agree: balances with entries, held money with the journal, a currency's sum with zero."""
-    sums = {line.account: line.balance_minor for line in trial_balance(store)}
-    faults = []
-    with store.begin() as tx:
-        held = {(row[0], row[1]): int(row[2]) for row in tx.rows(_HELD)}
-        accounts = ACCOUNTS.open(tx).select(_ALL_ACCOUNTS)
-    for account in accounts:
-        if account.balance_minor != sums.get(account.account, 0):
-            faults.append(f"{account.account}: balance {account.balance_minor}, entries {sums.get(account.account, 0)}")
-        if account.held_minor != held.get((account.bucket, account.account), 0):
-            faults.append(
-                f"{account.account}: holds {account.held_minor}, journal {held.get((account.bucket, account.account), 0)}"
-            )
-    return faults
-
-
-_HELD: Final = Statement(
-    select(_j.bucket, _j.account, func.sum(_j.amount_minor)).where(_j.hold == int(Hold.HELD)).group_by(_j.bucket, _j.account)
-)

@@ -120,8 +120,15 @@ class Management:
         under = [key] if usage is KeyUsage.MAK else books.keys.candidates(self._config.mak)
         if not verify_macs(self._hsm, [message], under)[0]:
             return self._sealed(frame, MAC_WRONG, books)
-        books.keys.install(self._config.mak if usage is KeyUsage.MAK else self._config.pik, key)
+        label = self._config.mak if usage is KeyUsage.MAK else self._config.pik
+        if not self._in_force(label, key, books):
+            books.keys.install(label, key)
         return self._sealed(frame, DONE, books)
+
+    def _in_force(self, label: str, key: KeyBlock, books: IssuerBooks) -> bool:
+        """Whether this very key is the newest: a reset sent again must not push the old key out of its window."""
+        values = self._hsm.check_value
+        return books.keys.has(label) and values(books.keys.current(label), 8) == values(key, 8)
 
     def _sealed(self, frame: InterbankFrame, code: str, books: IssuerBooks) -> tuple[str, bytes]:
         reply = management_answer(frame, code)

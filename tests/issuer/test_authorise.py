@@ -2,9 +2,11 @@
 
 import pytest
 
-from shanfu.crypto import CardAlgorithm
-from shanfu.hsm import Algorithm
-from shanfu.issuer import CardState, Policy, Reason, account_name, balance, card_state, set_status
+from shanfu.crypto import Algorithm as Block
+from shanfu.crypto import CardAlgorithm, Cipher, udk_option_a
+from shanfu.hsm import Algorithm, KeyUsage
+from shanfu.iso8583 import Family, ResponseCode
+from shanfu.issuer import CardState, Policy, Reason, account_name, balance, card_state, imk_label, install_key, set_status
 from shanfu.issuer.decide import CHAINS
 from shanfu.money import Currency
 from tests.issuer.bank import PIN_DIGITS, Bank, chip_of
@@ -107,6 +109,16 @@ def test_sm4_card(bank: Bank) -> None:
     assert answer.text(39) == "00"
     assert chip_of(answer)[0x91][:8] == card.session.arpc(card.arqc, b"00")
     assert card.session.algorithm is CardAlgorithm.SM4
+
+
+def test_a_laboratory_card_whose_master_key_nobody_has(bank: Bank) -> None:
+    card = bank.card("lab", "lin", imk_family="lab")
+    udk = udk_option_a(Cipher(Block.TDES, card.imk), card.pan.digits, card.psn)
+    zeros = bytes(16)
+    block = bank.hsm.form(KeyUsage.UDK_AC, Algorithm.TDES, [udk, zeros])
+    assert bank.code(bank.purchase(card, 100)) == "A7"
+    install_key(bank.store, imk_label("lab", Algorithm.TDES, 1), block, now_ms=bank.clock.now_ms())
+    assert bank.code(bank.purchase(card, 100)) == "00"
 
 
 # -- the transaction counter -------------------------------------------------------------------------------------------
@@ -273,4 +285,5 @@ def test_reasons_speak_two_languages_and_their_codes_are_of_the_trade() -> None:
     for reason in Reason:
         assert reason.en
         assert any("\u4e00" <= character <= "\u9fff" for character in reason.zh), reason
-        assert len(reason.code) == 2
+        assert ResponseCode(reason.code).family is not Family.OTHER
+        assert ResponseCode(reason.code).approved == reason.approved

@@ -7,6 +7,7 @@ import pytest
 from shanfu.errors import Conflict, NotFound
 from shanfu.issuer import (
     SCHEMA,
+    AccountOrder,
     CardOrder,
     IssuerConfig,
     account_names,
@@ -17,6 +18,7 @@ from shanfu.issuer import (
     journal_lines,
     list_accounts,
     open_account,
+    open_accounts,
     open_customer,
     postings_of,
     reset_pin,
@@ -69,6 +71,17 @@ def test_the_counter(bank: Bank) -> None:
         balance(bank.store, "lin/840")
     assert balance(bank.store, "lin/344").balance_minor == 800
     assert unbalanced(bank.store) == []
+
+
+def test_accounts_are_opened_all_or_none_and_paid_in_at_once(bank: Bank) -> None:
+    orders = [AccountOrder(customer=f"c{place}", currency=CNY, paid_in_minor=100 * place) for place in range(3)]
+    opened = open_accounts(bank.store, orders, now_ms=bank.clock.now_ms())
+    assert [account.balance_minor for account in opened] == [0, 100, 200]
+    assert unbalanced(bank.store) == []
+    with pytest.raises(Conflict):
+        open_accounts(bank.store, [AccountOrder(customer="c9", currency=CNY), orders[0]], now_ms=0)
+    with pytest.raises(NotFound):
+        balance(bank.store, "c9/156")
 
 
 def test_cards_at_the_counter(bank: Bank) -> None:

@@ -83,6 +83,14 @@ def test_a_new_mak_answers_for_itself_and_the_old_one_stays_for_the_window(bank:
     assert bank.code(bank.purchase(bank.cards["debit"], 1)) == "00"
 
 
+def test_a_key_reset_sent_again_leaves_the_old_key_its_window(bank: Bank) -> None:
+    old = bank.mak
+    bank.new_mak()
+    reset = bank.sealed(bank.key_reset(KeyUsage.MAK))
+    assert [answer.text(39) for answer in bank.send(reset, reset) + bank.send(reset)] == ["00"] * 3
+    assert bank.code(bank.purchase(bank.cards["debit"], 1), key=old) == "00"
+
+
 def test_a_new_pik_under_the_mak(bank: Bank) -> None:
     under_old = bank.purchase(bank.cards["debit"], 1)
     late = bank.purchase(bank.cards["debit"], 1)
