@@ -1,1 +1,41 @@
-"""To be written."""
+"""The network: the switch between acquirers and issuers, which says what the business date is and who owes whom.
+
+In the world: members sign on to it and get their keys from it. It is asked by acquirers, over the interbank dialect, finds the
+issuer by the card's BIN, moves the PIN to the issuer's key, asks him, and brings the answer back, or the way back when none
+came. Reversals and refunds are its own from the moment it has accepted them. It asks its HSM and its books, and issuers.
+
+Files in reading order: host (batches in, answers out), requests (what arrived), decide (the rules), record (what changes),
+reasons (the outcomes), prove (what the HSM is asked), answers (what is sent), management (sign-on, keys), duties (what time
+asks); books, and one file per book: journal, forward (store-and-forward), members (with key resets), routes, positions, state
+(the business date); config; events (what is told), admin (the network's desk).
+"""
+
+from shanfu.network.admin import (
+    Carriage,
+    JournalLine,
+    add_route,
+    close_day,
+    current_day,
+    dead_letters,
+    enrol_member,
+    forward_queue,
+    install_key,
+    journal_lines,
+    list_members,
+    positions,
+    written_positions,
+)
+from shanfu.network.books import SCHEMA, NetworkBooks
+from shanfu.network.config import LOOKUP, SEAL, NetworkConfig, mak_label, mmk_label, pik_label
+from shanfu.network.forward import Carried
+from shanfu.network.host import Network
+from shanfu.network.journal import State
+from shanfu.network.members import MemberRow
+from shanfu.network.positions import Position
+from shanfu.network.reasons import Reason
+
+__all__ = [
+    "LOOKUP", "SCHEMA", "SEAL", "Carriage", "Carried", "JournalLine", "MemberRow", "Network", "NetworkBooks", "NetworkConfig",
+    "Position", "Reason", "State", "add_route", "close_day", "current_day", "dead_letters", "enrol_member", "forward_queue",
+    "install_key", "journal_lines", "list_members", "mak_label", "mmk_label", "pik_label", "positions", "written_positions",
+]  # fmt: skip

@@ -1,0 +1,189 @@
+"""The network's desk: what its staff do, as plain functions over a store.
+
+Enrolling members, laying routes, installing keys, closing a day early, and the lists that reconciliation and operators ask
+for: journal, positions, what store-and-forward still carries, and its dead letters. The sandbox and the command line call
+these; the host need not run. A running host owns its books, so whoever writes here shares its store or opens it himself.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import bindparam
+
+from shanfu.errors import ConfigError
+from shanfu.hsm import KeyBlock, Keyring
+from shanfu.network.books import KEYS
+from shanfu.network.config import NetworkConfig
+from shanfu.network.forward import FORWARDS, Carried, ForwardRow
+from shanfu.network.journal import JOURNAL
+from shanfu.network.members import ALL_MEMBERS, BY_STATION, MEMBERS, MemberRow
+from shanfu.network.positions import Position, kept_positions, live_positions
+from shanfu.network.routes import BY_PREFIX, ROUTES, RouteRow
+from shanfu.network.state import STATE, THE_STATE, StateRow, business_date
+from shanfu.store import Book, Statement, Store, Transaction
+
+__all__ = [
+    "Carriage", "JournalLine", "add_route", "close_day", "current_day", "dead_letters", "enrol_member", "forward_queue",
+    "install_key", "journal_lines", "list_members", "positions", "written_positions",
+]  # fmt: skip
+
+IDENTIFIER_DIGITS: Final = 8
+ROLES: Final = frozenset({"acquirer", "issuer"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalLine:
+    """A transaction as reconciliation compares it."""
+
+    name: str
+    rrn: str
+    business_date: str
+    currency: str
+    institution: str
+    issuer: str
+    mti: str
+    processing_code: str
+    amount_minor: int
+    state: str
+    response_code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carriage:
+    """An item of store-and-forward as operators see it; times are UTC milliseconds."""
+
+    name: str
+    mti: str
+    target: str
+    original: str
+    business_date: str
+    amount_minor: int
+    currency: str
+    attempts: int
+    refusals: int
+    last_code: str
+    next_ms: int
+
+
+# -- setting up --------------------------------------------------------------------------------------------------------
+
+
+def install_key(store: Store, label: str, block: KeyBlock, *, now_ms: int) -> None:
+    """Put a key into the network's keyring, as a key ceremony does; in force at once."""
+    with store.begin() as tx:
+        keys = Keyring(KEYS, tx, now_ms=now_ms)
+        keys.load([label])
+        keys.install(label, block)
+        keys.save()
+
+
+def enrol_member(store: Store, institution: str, *, name: str, roles: frozenset[str] = ROLES, station: str = "") -> None:
+    """Enter a member; its station is its identifier unless its acquirer and issuer dial apart.
+
+    Raise Conflict when the station is taken, ConfigError when a value makes no sense.
+    """
+    if not (institution.isascii() and institution.isdigit() and len(institution) == IDENTIFIER_DIGITS):
+        raise ConfigError(f"member {institution!r}: an institution identifier has {IDENTIFIER_DIGITS} digits")
+    if not roles or not roles <= ROLES:
+        raise ConfigError(f"member {institution}: roles are {sorted(roles)}, known are {sorted(ROLES)}")
+    with store.begin() as tx:
+        members = MEMBERS.open(tx)
+        members.load(BY_STATION, [(0, station or institution)])
+        acquires, issues = int("acquirer" in roles), int("issuer" in roles)
+        members.add(MemberRow(0, station or institution, institution, name, acquires, issues, 0, 0, ""))
+        members.save()
+
+
+def add_route(store: Store, prefix: str, institution: str, *, station: str = "", now_ms: int) -> None:
+    """Send cards beginning with `prefix` to this issuer from now on, whoever had them before; ConfigError for a bad prefix."""
+    if not (prefix.isascii() and prefix.isdigit()):
+        raise ConfigError(f"route {prefix!r}: a prefix is digits")
+    with store.begin() as tx:
+        routes = ROUTES.open(tx)
+        routes.load(BY_PREFIX, [(0, prefix)])
+        row = routes.find(BY_PREFIX, (0, prefix))
+        if row is None:
+            routes.add(RouteRow(0, prefix, institution, station or institution))
+        else:
+            row.institution, row.station = institution, station or institution
+        routes.save()
+        states, state = _state(tx, now_ms, NetworkConfig())
+        state.routes_version += 1
+        states.save()
+
+
+def close_day(store: Store, *, now_ms: int, config: NetworkConfig | None = None) -> str:
+    """Ask for the cut-off now; the host's next tick does it. Return the business date that will close."""
+    with store.begin() as tx:
+        states, state = _state(tx, now_ms, config or NetworkConfig())
+        state.close_asked = 1
+        states.save()
+        return state.business_date
+
+
+def _state(tx: Transaction, now_ms: int, config: NetworkConfig) -> tuple[Book[StateRow], StateRow]:
+    states = STATE.open(tx)
+    found = states.select(THE_STATE)
+    first = StateRow(0, "network", business_date(now_ms, config.cut_off_minute), 0, 0)
+    return states, found[0] if found else states.add(first)
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def current_day(store: Store, *, now_ms: int, config: NetworkConfig | None = None) -> str:
+    """Return the business date that is open."""
+    with store.begin() as tx:
+        return _state(tx, now_ms, config or NetworkConfig())[1].business_date
+
+
+def list_members(store: Store) -> list[MemberRow]:
+    """Return all members by station."""
+    with store.begin() as tx:
+        return MEMBERS.open(tx).select(ALL_MEMBERS)
+
+
+_J: Final = JOURNAL.table.c
+_LINES: Final = Statement(JOURNAL.select().where(_J.business_date == bindparam("day")).order_by(_J.bucket, _J.seq), "day")
+
+
+def journal_lines(store: Store, day: str) -> list[JournalLine]:
+    """Return the transactions of a business date (YYYYMMDD) in the order of their acceptance."""
+    with store.begin() as tx:
+        rows = JOURNAL.open(tx).select(_LINES, (day,))
+    names = JournalLine.__dataclass_fields__
+    return [JournalLine(**{name: getattr(row, name) for name in names}) for row in rows]
+
+
+def positions(store: Store, day: str) -> list[Position]:
+    """Return each institution's net position of a business date as the journal gives it now, open days too."""
+    with store.begin() as tx:
+        return live_positions(tx, day)
+
+
+def written_positions(store: Store, day: str) -> list[Position]:
+    """Return the net positions of a closed business date as written, with later adjustments; [] while it is open."""
+    with store.begin() as tx:
+        return kept_positions(tx, day)
+
+
+_F: Final = FORWARDS.table.c
+_IN_STATE: Final = Statement(FORWARDS.select().where(_F.state == bindparam("state")).order_by(_F.bucket, _F.seq), "state")
+
+
+def forward_queue(store: Store) -> list[Carriage]:
+    """Return what store-and-forward still carries, oldest first."""
+    return _carriages(store, Carried.OPEN)
+
+
+def dead_letters(store: Store) -> list[Carriage]:
+    """Return the items that somebody has to look at."""
+    return _carriages(store, Carried.DEAD)
+
+
+def _carriages(store: Store, state: Carried) -> list[Carriage]:
+    with store.begin() as tx:
+        rows: list[ForwardRow] = FORWARDS.open(tx).select(_IN_STATE, (state.value,))
+    names = Carriage.__dataclass_fields__
+    return [Carriage(**{name: getattr(row, name) for name in names}) for row in rows]

@@ -1,0 +1,155 @@
+"""Building what the network sends: answers to acquirers, requests and advices to issuers, reversals of its own, management.
+
+An answer is built from two things: the fields that identify the transaction, echoed from whichever message of it is at hand
+(the request, its repeat, what was kept of it, or the issuer's answer), and the verdict, from the journal row. So a repeat
+gets the same field values again. DE15 and DE100 are always the network's own (Q/CUP 006).
+"""
+
+from typing import Final
+
+from shanfu.clock import local
+from shanfu.iso8583 import (
+    INTERBANK,
+    InterbankFrame,
+    InterbankHeader,
+    Message,
+    NetworkCode,
+    OriginalData,
+    UsageField,
+    Value,
+    response_mti,
+)
+from shanfu.network.forward import ForwardRow, stan_of
+from shanfu.network.journal import JournalRow
+
+__all__ = [
+    "advice_answer", "answer", "carried", "cut_off_news", "header", "kept", "key_reset", "management_answer", "rejected",
+    "request_for_issuer", "restored", "reversal_of", "verdict",
+]  # fmt: skip
+
+Fields = dict[int, Value]
+
+# fmt: off
+_ECHO: Final = (2, 3, 4, 7, 11, 12, 13, 25, 32, 33, 37, 41, 42, 49, 60)                            # Q/CUP 006 0210 0230 0430
+_TO_ISSUER: Final = (2, 3, 4, 7, 11, 12, 13, 14, 18, 22, 23, 25, 26, 32, 33, 35, 37, 38, 39, 41,
+                     42, 43, 49, 52, 53, 55, 60, 90)                                                # Q/CUP 006 0200 0220 0420
+_KEPT: Final = (2, 3, 4, 7, 11, 12, 13, 18, 22, 23, 25, 32, 33, 37, 38, 41, 42, 43, 49, 60)        # what a reversal needs
+_ADVICE: Final = tuple(sorted({*_KEPT, 39, 90}))                                       # no track, no PIN, no chip data
+_MANAGEMENT_ECHO: Final = (7, 11, 33, 53, 70)
+# fmt: on
+REJECT_UNREADABLE: Final = "00030"  # reject codes are opaque to receivers; this one reminds of DE39 30
+RESET_MAK, RESET_PIK = "2600000000000000", "1600000000000000"  # DE53: which key, double-length 3DES (Q/CUP 006 DE53)
+
+
+# -- to acquirers ------------------------------------------------------------------------------------------------------
+
+
+def verdict(source: Message, code: str, *, day: str, issuer: str = "") -> Message:
+    """Return a bare answer to the transaction that `source` is a message of; `source` is a request or its repeat."""
+    fields: Fields = source.copy(*_ECHO)
+    fields[15], fields[39] = day[4:], code
+    if issuer:
+        fields[100] = issuer
+    return Message(response_mti(source.mti), fields)
+
+
+def answer(source: Message, row: JournalRow) -> Message:
+    """Return the answer that the journal row says; `source` is any message of the transaction."""
+    fields: Fields = source.copy(*_ECHO)
+    fields[15], fields[39] = row.business_date[4:], row.response_code
+    if row.issuer:
+        fields[100] = row.issuer
+    if row.chip:
+        fields[55] = row.chip
+    if row.auth_code:
+        fields[38] = row.auth_code
+    if row.balances:
+        fields[54] = row.balances
+    return Message(response_mti(row.mti), fields)
+
+
+def advice_answer(source: Message, item: ForwardRow, *, issuer: str) -> Message:
+    """Return the answer to a reversal that was accepted, the same for each repeat."""
+    return verdict(source, item.response_code, day=item.business_date, issuer=issuer)
+
+
+# -- to issuers --------------------------------------------------------------------------------------------------------
+
+
+def request_for_issuer(request: Message, *, day: str, issuer: str, pin: bytes | None) -> Message:
+    """Return the request as the issuer gets it: only fields that belong there, the settlement date, the translated PIN."""
+    fields: Fields = request.copy(*_TO_ISSUER)
+    fields[15], fields[100] = day[4:], issuer
+    if pin is not None:
+        fields[52] = pin
+    return Message(f"{request.mti[:3]}0", fields)
+
+
+def carried(advice: Message, *, day: str, issuer: str) -> Message:
+    """Return a reversal or refund as it is stored and forwarded."""
+    fields: Fields = advice.copy(*_ADVICE)
+    fields[15], fields[100] = day[4:], issuer
+    return Message(f"{advice.mti[:3]}0", fields)
+
+
+def reversal_of(request: Message, row: JournalRow, *, network: str, why: str, seq: int, now_ms: int) -> Message:
+    """Return the network's own reversal of a request that it has kept; `why` is a ReversalReason."""
+    text = request.text
+    fields: Fields = request.copy(*_KEPT)
+    fields[90] = OriginalData.of(mti=request.mti, stan=text(11), sent=text(7), acquirer=text(32), forwarder=text(33)).encode()
+    fields[7], fields[11], fields[33] = f"{local(now_ms):%m%d%H%M%S}", stan_of(seq), network
+    fields[15], fields[39], fields[100] = row.business_date[4:], why, row.issuer
+    return Message("0420", fields)
+
+
+def kept(message: Message) -> bytes:
+    """Return what is kept of a request while its issuer is asked, to be sealed: no track, no PIN, no chip data."""
+    return INTERBANK.encode(Message(message.mti, message.copy(*_KEPT)))
+
+
+def restored(plain: bytes, *, repeat: bool = False) -> Message:
+    """Return a kept message; as a `repeat` its MTI says so (0421, 0221)."""
+    message = INTERBANK.decode(plain)
+    if repeat and message.mti in ("0220", "0420"):
+        message.mti = f"{message.mti[:3]}1"
+    return message
+
+
+# -- network management ------------------------------------------------------------------------------------------------
+
+
+def header(destination: str, source: str) -> InterbankHeader:
+    """Return the header of a message from us."""
+    return InterbankHeader(destination=destination, source=source)
+
+
+def management_answer(request: InterbankFrame, code: str) -> InterbankFrame:
+    """Return the answer to a network management message."""
+    message = request.message
+    return request.answer(Message(response_mti(message.mti), message.copy(*_MANAGEMENT_ECHO) | {39: code}))
+
+
+def key_reset(*, usage: str, sealed_key: bytes, name: str, network: str) -> Message:
+    """Return the 0800 that brings a new key under the member's master key (DE48 NK); `name` is its DE7 and DE11."""
+    sent, _, stan = name.partition(".")
+    nk = UsageField(items=(("NK", sealed_key),)).encode()
+    control = RESET_MAK if usage == "MAK" else RESET_PIK
+    return Message("0800", {7: sent, 11: stan, 33: network, 48: nk, 53: control, 70: NetworkCode.KEY_RESET.value})
+
+
+def cut_off_news(code: NetworkCode, *, day: str, network: str, seq: int, now_ms: int) -> Message:
+    """Return the 0820 that tells a member of the cut-off; its end (202) names the closed day."""
+    fields: Fields = {7: f"{local(now_ms):%m%d%H%M%S}", 11: stan_of(seq), 33: network, 70: code.value}
+    if code is NetworkCode.CUT_OFF_END:
+        fields[15] = day[4:]
+    return Message("0820", fields)
+
+
+def rejected(frame: bytes) -> bytes | None:
+    """Return an undecodable frame as it came, with the header's reject code set; None when its header is not one.
+
+    Q/CUP 006 header: a rejected message goes back as received and counts as a failed request.
+    """
+    if len(frame) < 50 or frame[4] != 46 or frame[45:50] != b"00000":
+        return None
+    return frame[:45] + REJECT_UNREADABLE.encode() + frame[50:]

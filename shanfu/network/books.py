@@ -1,0 +1,161 @@
+"""The network's books as one turn sees them: loaded by key, changed in memory, saved in bulk.
+
+`load` fetches what a batch of messages needs, one query per table; `save` writes what was changed or added. Whoever works on
+the rows never speaks to the database.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from shanfu.hsm import KeyBlock, Keyring, KeyRow, keys_table
+from shanfu.network.config import LOOKUP, SEAL, NetworkConfig, mak_label, mmk_label, pik_label
+from shanfu.network.forward import BY_FORWARD_NAME, DUE_FORWARDS, FORWARDS, HURRY, ForwardRow, forward_numbers
+from shanfu.network.journal import BY_NAME, JOURNAL, OVERDUE, JournalRow, journal_numbers
+from shanfu.network.members import ALL_MEMBERS, BY_STATION, DUE_RESETS, MEMBERS, READY, RESETS, MemberRow, ResetRow
+from shanfu.network.positions import POSITIONS, position_numbers
+from shanfu.network.requests import Arrival
+from shanfu.network.routes import ALL_ROUTES, ROUTES, RouteTable
+from shanfu.network.state import STATE, THE_STATE, StateRow, business_date
+from shanfu.network.tables import METADATA
+from shanfu.store import Schema, Shelf, Transaction
+
+__all__ = ["KEYS", "SCHEMA", "NetworkBooks", "Process"]
+
+KEYS: Final = Shelf(keys_table(METADATA), KeyRow)
+SCHEMA: Final = Schema(party="network", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
+
+
+class Process:
+    """What one process of the network knows besides its books: its life's name, last numbers, and the routes it has read.
+
+    All of it can be lost; the books say what is true.
+    """
+
+    def __init__(self, life: str) -> None:
+        self.life = life
+        self.journal, self.forwards, self.positions = journal_numbers(), forward_numbers(), position_numbers()
+        self.routes: RouteTable | None = None
+
+
+class NetworkBooks:
+    """The rows of one turn."""
+
+    def __init__(self, tx: Transaction, *, now_ms: int, config: NetworkConfig, process: Process) -> None:
+        self.tx, self.now_ms, self.life = tx, now_ms, process.life
+        self._process = process
+        self.keys = Keyring(KEYS, tx, now_ms=now_ms)
+        self.journal = JOURNAL.open(tx)
+        self.forwards = FORWARDS.open(tx)
+        self.members = MEMBERS.open(tx)
+        self.resets = RESETS.open(tx)
+        self.positions = POSITIONS.open(tx)
+        self._states = STATE.open(tx)
+        found = self._states.select(THE_STATE)
+        self.state = found[0] if found else self._first_state(now_ms, config)
+        self._routes: RouteTable | None = None
+        self._candidates: dict[str, list[KeyBlock]] = {}
+
+    def _first_state(self, now_ms: int, config: NetworkConfig) -> StateRow:
+        return self._states.add(StateRow(0, "network", business_date(now_ms, config.cut_off_minute), 0, 0))
+
+    def save(self) -> None:
+        """Write every changed and added row through the transaction."""
+        self.keys.save()
+        for book in (self.journal, self.forwards, self.members, self.resets, self.positions, self._states):
+            book.save()
+
+    # -- numbers and routes --------------------------------------------------------------------------------------------
+
+    def next_journal(self) -> int:
+        """Return the number of the next journal row."""
+        return self._process.journal.next(self.tx, now_ms=self.now_ms)
+
+    def next_forward(self) -> int:
+        """Return the number of the next store-and-forward item."""
+        return self._process.forwards.next(self.tx, now_ms=self.now_ms)
+
+    def next_position(self) -> int:
+        """Return the number of the next position row."""
+        return self._process.positions.next(self.tx, now_ms=self.now_ms)
+
+    @property
+    def routes(self) -> RouteTable:
+        """All routes, read again only when somebody changed them."""
+        if self._routes is None:
+            known = self._process.routes
+            if known is None or known.version != self.state.routes_version:
+                known = self._process.routes = RouteTable(ROUTES.open(self.tx).select(ALL_ROUTES), self.state.routes_version)
+            self._routes = known
+        return self._routes
+
+    # -- members and keys ----------------------------------------------------------------------------------------------
+
+    def load_stations(self, stations: Iterable[str]) -> None:
+        """Fetch the members behind these stations, their resets, and their keys."""
+        wanted = sorted(set(stations) - {""})
+        keys = [(0, station) for station in wanted]
+        self.members.load(BY_STATION, keys)
+        self.resets.load(BY_STATION, keys)
+        labels = [label(station) for station in wanted for label in (mak_label, mmk_label, pik_label)]
+        self.keys.load([LOOKUP, SEAL, *labels])
+
+    def member(self, station: str) -> MemberRow | None:
+        """Return the member behind a station; it was loaded."""
+        return self.members.find(BY_STATION, (0, station))
+
+    def reset(self, station: str) -> ResetRow | None:
+        """Return the key reset under way with a station; it was loaded."""
+        return self.resets.find(BY_STATION, (0, station))
+
+    def all_members(self) -> list[MemberRow]:
+        """Return every member."""
+        return self.members.select(ALL_MEMBERS)
+
+    def ready_members(self) -> list[MemberRow]:
+        """Return the members that can be sent to."""
+        return self.members.select(READY, (self.life,))
+
+    def due_resets(self) -> list[ResetRow]:
+        """Return key resets that nobody has answered in time."""
+        return self.resets.select(DUE_RESETS, (self.now_ms,))
+
+    def candidates(self, label: str) -> list[KeyBlock]:
+        """Return the keys that a message may be under, newest first; none for a link without keys."""
+        found = self._candidates.get(label)
+        if found is None:
+            found = self._candidates[label] = self.keys.candidates(label)
+        return found
+
+    def install(self, label: str, block: KeyBlock) -> None:
+        """Put a key in force from now on."""
+        self.keys.install(label, block)
+        self._candidates.pop(label, None)
+
+    # -- transactions --------------------------------------------------------------------------------------------------
+
+    def load(self, arrivals: Sequence[Arrival]) -> None:
+        """Fetch journal rows and items that these messages are about, under their own names and their originals'."""
+        names = [(arrival.bucket, name) for arrival in arrivals for name in (arrival.name, arrival.original) if name]
+        items = self.forwards.load(BY_FORWARD_NAME, [(a.bucket, a.name) for a in arrivals if a.name])
+        self.journal.load(BY_NAME, names + [(item.bucket, item.original) for item in items if item.original])
+
+    def row(self, bucket: int, name: str) -> JournalRow | None:
+        """Return a journal row by its name; it was loaded."""
+        return self.journal.find(BY_NAME, (bucket, name)) if name else None
+
+    def item(self, bucket: int, name: str) -> ForwardRow | None:
+        """Return a store-and-forward item by its name; it was loaded."""
+        return self.forwards.find(BY_FORWARD_NAME, (bucket, name)) if name else None
+
+    def overdue(self) -> list[JournalRow]:
+        """Return waiting transactions whose deadline has passed, a bounded number."""
+        return self.journal.select(OVERDUE, (self.now_ms,))
+
+    def due_items(self, station: str) -> list[ForwardRow]:
+        """Return what is to be sent to a station now, a bounded number, earlier items of a card first."""
+        return self.forwards.select(DUE_FORWARDS, (station, self.now_ms))
+
+    def hurry(self, station: str) -> None:
+        """Let everything that is kept for a station go out at once."""
+        self.tx.rows(HURRY, (self.now_ms, station))

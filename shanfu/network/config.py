@@ -1,0 +1,98 @@
+"""What a network must be told before it can open: who it is, how long it waits, when its day ends, how it repeats.
+
+Key labels are fixed by rule, so that key ceremonies and hosts agree without a table: `mmk/STATION` (the member's master key),
+`mak/STATION` and `pik/STATION` (working keys, which the network makes), `seal` and `lookup` (our own books). Numbers whose
+source is memory (cut-off 23:00, the nesting of time-outs) stand here and nowhere else.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shanfu.errors import ConfigError
+
+__all__ = ["LOOKUP", "SEAL", "NetworkConfig", "mak_label", "mmk_label", "pik_label"]
+
+SEAL: Final = "seal"
+LOOKUP: Final = "lookup"
+MINUTES: Final = 60
+
+
+def mmk_label(station: str) -> str:
+    """Return the key label of a member's master key.
+
+    >>> mmk_label("99010000")
+    'mmk/99010000'
+    """
+    return f"mmk/{station}"
+
+
+def mak_label(station: str) -> str:
+    """Return the key label of a link's MAC key."""
+    return f"mak/{station}"
+
+
+def pik_label(station: str) -> str:
+    """Return the key label of a link's PIN key."""
+    return f"pik/{station}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """One switch. `institution` is its 8-digit identifier, which its members also call its station."""
+
+    institution: str = "00010000"
+    name: str = "network"
+    buckets: int = 1  # 1 on SQLite: more would turn appends into one page per row
+    issuer_timeout_ms: int = 20_000  # how long an issuer may think; must end before we give it up
+    timeout_ms: int = 30_000  # the network's share of the nested time-outs
+    cut_off: str = "23:00"  # China Standard Time
+    retry_ms: tuple[int, ...] = (30_000, 60_000, 120_000, 240_000, 480_000)  # store-and-forward; the last goes on
+    refusals_most: int = 8  # then an item is a dead letter
+    reset_retry_ms: int = 10_000  # an unanswered key reset is asked again
+
+    @classmethod
+    def load(cls, table: Mapping[str, Any]) -> "NetworkConfig":
+        """Build from a TOML table; raise ConfigError for an unknown setting, naming the nearest, and for senseless values."""
+        known = sorted(cls.__dataclass_fields__)
+        values: dict[str, Any] = {}
+        for key, given in table.items():
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+                raise ConfigError(f"network: unknown setting {key!r}; {hint}")
+            values[key] = tuple(given) if key == "retry_ms" and isinstance(given, list) else given
+            wanted = type(cls.__dataclass_fields__[key].default)
+            if type(values[key]) is not wanted:
+                raise ConfigError(f"network: {key} is {given!r}, it must be {wanted.__name__}")
+        config = cls(**values)
+        config.check()
+        return config
+
+    def check(self) -> None:
+        """Raise ConfigError when a value makes no sense or the time-outs do not nest."""
+        if not (self.institution.isascii() and self.institution.isdigit() and len(self.institution) == 8):
+            raise ConfigError(f"network: institution is {self.institution!r}, an institution identifier has 8 digits")
+        for key in ("buckets", "issuer_timeout_ms", "timeout_ms", "refusals_most", "reset_retry_ms"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"network: {key} is {getattr(self, key)}, it must be 1 or more")
+        if self.issuer_timeout_ms >= self.timeout_ms:
+            raise ConfigError(
+                f"network: timeout_ms is {self.timeout_ms}, it must be longer than the issuer's {self.issuer_timeout_ms}"
+            )
+        if not self.retry_ms or any(type(pause) is not int or pause < 1 for pause in self.retry_ms):
+            raise ConfigError(f"network: retry_ms is {list(self.retry_ms)}, it must list pauses of 1 or more")
+        hours, _, minutes = self.cut_off.partition(":")
+        if not (hours.isdecimal() and minutes.isdecimal() and int(hours) < 24 and int(minutes) < MINUTES):
+            raise ConfigError(f"network: cut_off is {self.cut_off!r}, it must be a time like 23:00")
+
+    @property
+    def cut_off_minute(self) -> int:
+        """The cut-off as minutes after midnight, China Standard Time."""
+        hours, _, minutes = self.cut_off.partition(":")
+        return int(hours) * MINUTES + int(minutes)
+
+    def pause_ms(self, attempts: int) -> int:
+        """Return how long to wait after so many attempts of store-and-forward."""
+        return self.retry_ms[min(attempts, len(self.retry_ms)) - 1]

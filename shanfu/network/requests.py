@@ -1,0 +1,138 @@
+"""What arrived, in the network's words: which kind of message, under which name, about which card.
+
+`read` turns a decoded interbank message into an `Arrival`. It never raises: what is missing stands in `fault` (a field path),
+so that the refusal goes through the same decision as every other. Kinds and their fields follow the wires page; a name is
+DE7, DE11, DE32 and DE33, and DE90 holds that of an original with institutions padded to eleven digits (ISO 8583 DE90).
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from shanfu.iso8583 import InterbankFrame, Message
+
+__all__ = ["ASKED", "CARRIED", "Arrival", "Kind", "institution", "name_of", "read"]
+
+
+class Kind(Enum):
+    """What a message is to the network."""
+
+    ADVICE_ANSWER = "answer to an advice"
+    ANSWER = "answer"
+    BALANCE = "balance inquiry"
+    PURCHASE = "purchase"
+    REFUND = "refund"
+    REVERSAL = "reversal"
+    UNKNOWN = "message of an unknown kind"
+    VOID = "void"
+
+
+ASKED: Final = frozenset({Kind.BALANCE, Kind.PURCHASE, Kind.VOID})  # somebody waits for the issuer's answer
+CARRIED: Final = frozenset({Kind.REFUND, Kind.REVERSAL})  # accepted by commit, carried on by store-and-forward
+
+_COMMON: Final = frozenset({2, 3, 7, 11, 12, 13, 18, 22, 25, 32, 33, 37, 41, 42, 43, 49, 60})
+_ORIGINAL: Final = _COMMON | {4, 90}
+_IDENTITY: Final = frozenset({7, 11, 32, 33})
+# Token data and authentication results are the network's to say; from an acquirer they would be believed (Q/CUP 006 DE61, 63).
+_FORBIDDEN: Final = frozenset({61, 63})
+# fmt: off
+#   MTI class, DE3 -> kind, fields without which it is malformed; repeats (0221, 0421) are of their original's class
+_KINDS: Final = {
+    ("020", "000000"): (Kind.PURCHASE,      _COMMON | {4}),
+    ("020", "200000"): (Kind.VOID,          _ORIGINAL),
+    ("020", "310000"): (Kind.BALANCE,       _COMMON),
+    ("022", "200000"): (Kind.REFUND,        _ORIGINAL),
+}
+_ANSWERS: Final = {
+    "021":             (Kind.ANSWER,        _IDENTITY | {39}),
+    "023":             (Kind.ADVICE_ANSWER, _IDENTITY | {39}),
+    "042":             (Kind.REVERSAL,      _ORIGINAL | {39}),
+    "043":             (Kind.ADVICE_ANSWER, _IDENTITY | {39}),
+}
+# fmt: on
+_UNKNOWN: Final = (Kind.UNKNOWN, _IDENTITY)
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One message. `card` and `bucket` are filled in by the host (keyed hash of the PAN); `fault` names a wrong field."""
+
+    station: str
+    frame: InterbankFrame = field(repr=False)
+    kind: Kind
+    name: str
+    original: str
+    pan: str = field(repr=False)
+    amount_minor: int
+    currency: str
+    acquirer: str
+    fault: str
+    card: str = ""
+    bucket: int = 0
+    late: bool = False  # it waited longer than its sender does
+
+    @property
+    def message(self) -> Message:
+        """The message as it came."""
+        return self.frame.message
+
+    @property
+    def has_pin(self) -> bool:
+        """Whether there is a PIN block to translate."""
+        return 52 in self.frame.message.fields
+
+
+def institution(digits: str) -> str:
+    """Return an institution identifier as it is written in names: eight digits, whatever zeros pad it.
+
+    >>> institution("00099010000"), institution("00000010000")
+    ('99010000', '00010000')
+    """
+    return digits if len(digits) == 8 else digits.lstrip("0").zfill(8)
+
+
+def name_of(message: Message) -> str:
+    """Return the interbank name `DE7.DE11.DE32.DE33`, or "" when a part is missing."""
+    fields = message.fields
+    if not fields.keys() >= _IDENTITY:
+        return ""
+    text = message.text
+    return f"{text(7)}.{text(11)}.{institution(text(32))}.{institution(text(33))}"
+
+
+def read(frame: InterbankFrame, *, station: str) -> Arrival:
+    """Return what this message is; the first thing that is wrong with it stands in `fault`."""
+    message = frame.message
+    fields, text, type_of = message.fields, message.text, message.mti[:3]
+    kind, needed = _ANSWERS.get(type_of) or _KINDS.get((type_of, text(3, "")), _UNKNOWN)
+    pan, original = text(2, ""), text(90, "")
+    fault = ""
+    if not fields.keys() >= needed:
+        fault = f"DE{min(needed - fields.keys())}"
+    elif kind in ASKED or kind in CARRIED:
+        fault = _more(message, kind, pan)
+    return Arrival(
+        station, frame, kind, name_of(message), _original(original), pan, int(text(4, "0")), text(49, ""),
+        institution(text(32, "")), fault,
+    )  # fmt: skip
+
+
+def _original(digits: str) -> str:
+    # DE90: original MTI 4, trace 6, DE7 10, DE32 11, DE33 11 (ISO 8583 DE90)
+    if len(digits) != 42:
+        return ""
+    return f"{digits[10:20]}.{digits[4:10]}.{institution(digits[20:31])}.{institution(digits[31:])}"
+
+
+def _more(message: Message, kind: Kind, pan: str) -> str:
+    """Return the path of the first field whose value makes no sense here, or ""."""
+    fields = message.fields
+    if not 12 <= len(pan) <= 19:
+        return "DE2"  # ISO 7812-1
+    if not _FORBIDDEN.isdisjoint(fields):
+        return f"DE{min(_FORBIDDEN & fields.keys())}"
+    if kind not in (Kind.PURCHASE, Kind.BALANCE) and not _original(message.text(90, "")):
+        return "DE90"
+    if 52 in fields and message.text(53, "")[:2] not in ("16", "26"):
+        return "DE53"  # our PIN keys are double-length 3DES, and the PIN needs its form named (Q/CUP 006 DE53)
+    return ""
