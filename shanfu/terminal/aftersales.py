@@ -12,6 +12,7 @@ from dataclasses import replace
 from shanfu.dialogue import Dialogue
 from shanfu.iso8583 import EntryMode, Message
 from shanfu.money import Currency, Money
+from shanfu.pan import PAN
 from shanfu.terminal import pos_messages
 from shanfu.terminal.desk import Desk
 from shanfu.terminal.host import Failure, exchange, make_ready, reverse_pending, seal
@@ -40,10 +41,14 @@ def void(desk: Desk, stan: str) -> Dialogue[Receipt]:
     return (yield from _send(desk, kept, pos_messages.void(desk.config, kept, original), title="void"))
 
 
-def refund(desk: Desk, original: Transaction, amount: Money) -> Dialogue[Receipt]:
-    """Give back up to what was paid; `original` is a journal's transaction, with its card number still in it."""
+def refund(desk: Desk, original: Transaction, amount: Money, *, card: PAN | None = None) -> Dialogue[Receipt]:
+    """Give back up to what was paid; `original` is a journal's transaction.
+
+    A closed batch has no card numbers any more: then `card` is the one that the cardholder shows.
+    """
     paid = Money(original.amount_minor, Currency.of(original.currency))
-    if original.kind is not Kind.PURCHASE or original.state is not State.APPROVED or not original.pan:
+    shown = card.digits if card and str(card) == original.masked_pan else original.pan
+    if original.kind is not Kind.PURCHASE or original.state is not State.APPROVED or not shown:
         return declined(desk, "refund", Reason.NOTHING_TO_UNDO, amount=amount)
     left = paid.minor - desk.journal.undone_minor(original)
     if amount.currency != paid.currency or not 0 < amount.minor <= left:
@@ -51,7 +56,7 @@ def refund(desk: Desk, original: Transaction, amount: Money) -> Dialogue[Receipt
     reason = yield from make_ready(desk)
     if reason is not None:
         return declined(desk, "refund", reason, amount=amount)
-    kept = _undoing(desk, original, Kind.REFUND, amount.minor)
+    kept = replace(_undoing(desk, original, Kind.REFUND, amount.minor), pan=shown)
     return (yield from _send(desk, kept, pos_messages.refund(desk.config, kept), title="refund"))
 
 

@@ -141,7 +141,7 @@ def sign_in(desk: Desk) -> Dialogue[Answer | Failure]:
     if not isinstance(loaded, KeysLoaded) or not text[BATCH].isdigit() or len(text) < BATCH.stop:
         desk.tell("sign-in: working keys or batch cannot be used", reason=str(Reason.NOT_SIGNED_IN))
         return Failure(reason=Reason.NOT_SIGNED_IN, sent=False)
-    yield from desk.journal.keep_state(signed_in=True, batch=text[BATCH])
+    yield from desk.journal.open_batch(text[BATCH])
     desk.tell("signed in", batch=text[BATCH])
     return answer
 

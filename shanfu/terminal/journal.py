@@ -61,6 +61,7 @@ class TerminalState:
     batch: str = "000000"
     signed_in: bool = False
     closed_batch: str = ""  # settled; its records are truncated, again at sign-in if a power cut came between
+    settling: str = ""  # trace number of a settlement that has no answer yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +168,18 @@ class Journal:
         yield from self.keep_state(sequence=sequence)
         return stan_of(sequence)
 
+    def take_settlement_stan(self) -> Dialogue[str]:
+        """Return the trace number of the unanswered settlement of this batch, or use up a new one, kept before it leaves."""
+        if not self.state.settling:
+            sequence = self.next_sequence
+            yield from self.keep_state(sequence=sequence, settling=stan_of(sequence))
+        return self.state.settling
+
+    def open_batch(self, batch: str) -> Dialogue[None]:
+        """Note a good sign-in. Another batch than before means that the host has closed the last one."""
+        same = batch == self.state.batch
+        yield from self.keep_state(signed_in=True, batch=batch, settling=self.state.settling if same else "")
+
     def keep(self, transaction: Transaction) -> Dialogue[None]:
         """Write one transaction, new or changed."""
         yield Keep(_name(transaction), _encode(transaction))
@@ -209,7 +222,7 @@ class Journal:
         return Totals(debit_minor=sum(debits), debit_count=len(debits), credit_minor=sum(returns), credit_count=len(returns))
 
     def truncate(self, *, older_than_ms: int) -> Dialogue[None]:
-        """Drop card data from the closed batch's transactions, and whole transactions that are old enough."""
+        """Drop card data from closed batches' transactions, and whole transactions that are old enough."""
         for transaction in list(self.transactions.values()):
             if transaction.due:
                 continue
@@ -217,8 +230,11 @@ class Journal:
                 yield Keep(_name(transaction), None)
                 del self.transactions[transaction.sequence]
                 self._batches[transaction.batch].discard(transaction.sequence)
-            elif transaction.batch == self.state.closed_batch and not transaction.closed:
+            elif not transaction.closed and self._is_closed(transaction.batch):
                 yield from self.change(transaction, closed=True, pan="", expiry="", reversal_de55=b"")
+
+    def _is_closed(self, batch: str) -> bool:
+        return batch == self.state.closed_batch or batch != self.state.batch
 
     def lines(self, merchant: str, terminal: str) -> Iterator[JournalLine]:
         """Give what reconciliation compares, oldest first."""

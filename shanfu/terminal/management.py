@@ -1,9 +1,9 @@
 """The terminal's own day: sign-in, echo, sign-off, and the settlement that closes a batch.
 
-A settlement sends first what is still to be reversed, then compares the batch's totals with the host's. Whatever the host
-says about the sums, the batch is closed by its answer: differences are reconciliation's business, and the next sign-in
-opens a new batch. The closing is one kept record; dropping the card data of the closed batch follows and is taken up
-again at the next sign-in if a power cut came between.
+A settlement sends first what is still to be reversed, then compares the batch's totals with the host's. Equal totals close the
+batch, others leave it open on both sides. A lost answer is asked for again under the same trace number, also after a power
+cut. The closing is one kept record; dropping the card data of the closed batch follows and is taken up again at the next
+sign-in if a power cut came between.
 
 Sources: UnionPay POS flow rules (public implementations), ISO 8583:1987 4.
 """
@@ -62,22 +62,37 @@ def reverse_pending(desk: Desk) -> Dialogue[Receipt]:
 
 
 def settle(desk: Desk) -> Dialogue[Receipt]:
-    """Compare the batch with the host and close it."""
+    """Compare the batch with the host; equal totals close it, others leave it open to be compared again."""
     reason = (yield from make_ready(desk)) or (yield from host.reverse_pending(desk, also_given_up=True))
     if reason is not None:
         return declined(desk, "settlement", reason)
     batch = desk.journal.state.batch
     totals = desk.journal.totals(batch)
-    stan = yield from desk.journal.take_stan()
+    stan = yield from desk.journal.take_settlement_stan()
     request = pos_messages.settlement(desk.config, totals, stan=stan, batch=batch)
-    answer = yield from exchange(desk, "settlement", request)
+    answer = yield from _ask_again(desk, request)
     receipt = replace(_receipt(desk, "settlement", answer, stan=stan), batch=batch, totals=totals)
-    if isinstance(answer, Failure) or answer.code is not ResponseCode.APPROVED:
+    if isinstance(answer, Failure):
         return receipt
-    yield from desk.journal.keep_state(signed_in=False, closed_batch=batch)
+    if answer.code is not ResponseCode.APPROVED or not _balanced(answer.message):
+        yield from desk.journal.keep_state(settling="")
+        return _not_balanced(desk, receipt) if receipt.approved else receipt
+    yield from desk.journal.keep_state(signed_in=False, closed_batch=batch, settling="")
     yield from _tidy(desk)
-    if _balanced(answer.message):
-        return receipt
+    return receipt
+
+
+def _ask_again(desk: Desk, request: Message) -> Dialogue[Answer | Failure]:
+    """Repeat an unanswered settlement under its trace number: the host answers a repeat as it did the first."""
+    answer = yield from exchange(desk, "settlement", request)
+    for _ in range(desk.config.reversal_sends - 1):
+        if isinstance(answer, Answer) or answer.closed:
+            break
+        answer = yield from exchange(desk, "settlement, sent again", request)
+    return answer
+
+
+def _not_balanced(desk: Desk, receipt: Receipt) -> Receipt:
     desk.tell("settlement: the host's totals differ", reason=str(Reason.BATCH_DIFFERS))
     return replace(receipt, outcome=Outcome.DECLINED, reason=Reason.BATCH_DIFFERS)
 

@@ -12,6 +12,7 @@ from shanfu.clock import Clock
 from shanfu.dialogue import Dialogue, Memory
 from shanfu.events import Events, nobody
 from shanfu.money import Currency, Money
+from shanfu.pan import PAN
 from shanfu.terminal import aftersales, management, payment
 from shanfu.terminal import swipe as stripe
 from shanfu.terminal.config import TerminalConfig
@@ -58,9 +59,9 @@ class Terminal:
         """Cancel a payment of this batch by its trace number."""
         return aftersales.void(self._desk, stan)
 
-    def refund(self, original: Transaction, amount: Money) -> Dialogue[Receipt]:
-        """Give money back for a payment."""
-        return aftersales.refund(self._desk, original, amount)
+    def refund(self, original: Transaction, amount: Money, *, card: PAN | None = None) -> Dialogue[Receipt]:
+        """Give money back for a payment; `card` is needed once its batch is closed."""
+        return aftersales.refund(self._desk, original, amount, card=card)
 
     def swipe(self, track2: str, amount: Money) -> Receipt:
         """Judge a swiped card; it never leads to a payment here."""

@@ -7,6 +7,7 @@ import pytest
 from shanfu.events import trace_id
 from shanfu.iso8583 import SettlementTotals
 from shanfu.money import Currency, Money
+from shanfu.pan import PAN
 from shanfu.terminal import Kind, Outcome, ReaderKind, Reason, State, UIMessage, print_receipt
 from shanfu.terminal.host import with_year
 from tests.terminal.shop import (
@@ -165,21 +166,60 @@ def test_settlement_compares_the_batch_and_closes_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("play", "reason", "closes"),
+    ("plays", "reason"),
     [
-        (altered(de48="0" * 30 + "2" + "0" * 31), Reason.BATCH_DIFFERS, True),
-        (altered(de48="12"), Reason.BATCH_DIFFERS, True),
-        (silent, Reason.NO_ANSWER, False),
-        (declines("96"), Reason.ACQUIRER_DECLINED, False),
+        ([altered(de48="0" * 30 + "2" + "0" * 31)], Reason.BATCH_DIFFERS),
+        ([altered(de48="0" * 30 + "3" + "0" * 31)], Reason.BATCH_DIFFERS),
+        ([altered(de48="12")], Reason.BATCH_DIFFERS),
+        ([silent, silent, silent], Reason.NO_ANSWER),
+        ([closed], Reason.NO_ANSWER),
+        ([declines("96")], Reason.ACQUIRER_DECLINED),
     ],
 )
-def test_settlements_that_do_not_balance(play: Play, reason: Reason, closes: bool) -> None:
+def test_a_settlement_that_does_not_balance_leaves_the_batch_open(plays: list[Play], reason: Reason) -> None:
     shop = Shop()
     shop.pay()
-    shop.host.plays("0500", play)
+    shop.host.plays("0500", *plays)
     assert shop.drive(shop.terminal.settle()).reason is reason
-    assert shop.terminal.journal.state.closed_batch == ("000007" if closes else "")
-    assert shop.terminal.journal.state.signed_in is not closes
+    assert (shop.terminal.journal.state.closed_batch, shop.terminal.journal.state.signed_in) == ("", True)
+    assert shop.drive(shop.terminal.settle()).approved
+    assert shop.terminal.journal.state.closed_batch == "000007"
+
+
+def test_a_lost_settlement_is_asked_for_again_under_its_trace_number() -> None:
+    shop = Shop()
+    shop.pay()
+    shop.host.plays("0500", silent, silent, silent)
+    shop.drive(shop.terminal.settle())
+    shop.restart()
+    assert shop.drive(shop.terminal.settle()).approved
+    assert len({m.text(11) for m in shop.host.asked if m.mti == "0500"}) == 1
+    shop.host.batch = 8
+    assert shop.pay().approved
+    assert shop.drive(shop.terminal.settle()).approved
+    assert len({m.text(11) for m in shop.host.asked if m.mti == "0500"}) == 2
+
+
+def test_a_closed_batch_is_refunded_with_the_card_in_hand() -> None:
+    shop = Shop()
+    stan = shop.pay("20.00").stan
+    shop.drive(shop.terminal.settle())
+    original = shop.terminal.journal.find(stan, batch="000007")
+    assert original is not None
+    shop.host.batch = 8
+    refund = shop.terminal.refund
+    assert shop.drive(refund(original, yuan("20.00"))).reason is Reason.NOTHING_TO_UNDO
+    assert shop.drive(refund(original, yuan("20.00"), card=PAN("6228480000000005"))).reason is Reason.NOTHING_TO_UNDO
+    assert shop.drive(refund(original, yuan("20.00"), card=PAN(PAN_DIGITS))).approved
+    assert shop.host.asked[-1].fields[2] == PAN_DIGITS
+
+
+def test_a_sign_in_that_opens_another_batch_closes_the_last_one() -> None:
+    shop = Shop()
+    shop.pay()
+    shop.host.batch = 8
+    shop.drive(shop.terminal.sign_in())
+    assert [(t.closed, t.pan) for t in shop.terminal.journal.transactions.values()] == [(True, "")]
 
 
 def test_the_journal_lines_are_what_reconciliation_needs() -> None:
