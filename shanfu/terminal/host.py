@@ -216,7 +216,8 @@ def _cleared(desk: Desk, kept: Transaction, answer: Answer) -> Dialogue[None]:
     if kept.is_advice:
         yield from book(desk, kept, answer)
         return
-    yield from desk.journal.change(kept, state=State.REVERSED, pan="", expiry="", reversal_de55=b"")
+    rrn = answer.message.text(37, kept.rrn)  # the acquirer's reference, which the lost answer would have told
+    yield from desk.journal.change(kept, state=State.REVERSED, rrn=rrn, pan="", expiry="", reversal_de55=b"")
     desk.tell("reversed", original=kept.name, reason=kept.reversal_reason)
 
 

@@ -83,6 +83,9 @@ def test_the_reversal_goes_out_before_the_next_payment() -> None:
     assert shop.pay().approved
     assert [message.mti for message in shop.host.asked] == ["0800", "0200", "0200", "0400", "0200"]
     assert [message.text(11) for message in shop.host.asked] == ["000001", "000002", "000003", "000003", "000004"]
+    assert [line.rrn for line in shop.terminal.lines()] == [f"{n:012d}" for n in (2, 4, 5)], (
+        "the reversal's answer tells the RRN"
+    )
 
 
 def test_a_settlement_that_was_cut_off_drops_its_card_data_at_the_next_sign_in() -> None:
