@@ -14,6 +14,7 @@ from shanfu.network.admin import (
     Carriage,
     JournalLine,
     add_route,
+    business_dates,
     close_day,
     current_day,
     dead_letters,
@@ -36,6 +37,7 @@ from shanfu.network.reasons import Reason
 
 __all__ = [
     "LOOKUP", "SCHEMA", "SEAL", "Carriage", "Carried", "JournalLine", "MemberRow", "Network", "NetworkBooks", "NetworkConfig",
-    "Position", "Reason", "State", "add_route", "close_day", "current_day", "dead_letters", "enrol_member", "forward_queue",
+    "Position", "Reason", "State", "add_route", "business_dates", "close_day", "current_day", "dead_letters",
+    "enrol_member", "forward_queue",
     "install_key", "journal_lines", "list_members", "mak_label", "mmk_label", "pik_label", "positions", "written_positions",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ these; the host need not run. A running host owns its books, so whoever writes h
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, select
 
 from shanfu.errors import ConfigError
 from shanfu.hsm import KeyBlock, Keyring
@@ -23,7 +23,8 @@ from shanfu.network.state import STATE, THE_STATE, StateRow, business_date
 from shanfu.store import Book, Statement, Store, Transaction
 
 __all__ = [
-    "Carriage", "JournalLine", "add_route", "close_day", "current_day", "dead_letters", "enrol_member", "forward_queue",
+    "Carriage", "JournalLine", "add_route", "business_dates", "close_day", "current_day", "dead_letters",
+    "enrol_member", "forward_queue",
     "install_key", "journal_lines", "list_members", "positions", "written_positions",
 ]  # fmt: skip
 
@@ -154,6 +155,15 @@ def journal_lines(store: Store, day: str) -> list[JournalLine]:
         rows = JOURNAL.open(tx).select(_LINES, (day,))
     names = JournalLine.__dataclass_fields__
     return [JournalLine(**{name: getattr(row, name) for name in names}) for row in rows]
+
+
+_DAYS: Final = Statement(select(_J.business_date).distinct().order_by(_J.business_date))
+
+
+def business_dates(store: Store) -> list[str]:
+    """Return the business dates (YYYYMMDD) that have transactions, oldest first."""
+    with store.begin() as tx:
+        return [day for (day,) in tx.rows(_DAYS)]
 
 
 def positions(store: Store, day: str) -> list[Position]:

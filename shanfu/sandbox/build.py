@@ -80,10 +80,12 @@ class _Builder:
 
     def run(self) -> None:
         for name, role in HOSTS.items():
+            self._book_keys(name)
             if role.kind != "network":
                 self._enrol_member(name)
         for row in BINS:
-            network.add_route(self.stores["network"], row.prefix, HOSTS[f"issuer-{row.issuer}"].id)
+            issuing = HOSTS[f"issuer-{row.issuer}"].id
+            network.add_route(self.stores["network"], row.prefix, issuing, now_ms=self.now_ms)
         for bank in INSTITUTIONS:
             self._open_bank(bank)
         for merchant in MERCHANTS:
@@ -94,13 +96,8 @@ class _Builder:
     def _enrol_member(self, name: str) -> None:
         """Form the member's master key on both sides, and its own book keys."""
         mmk, member, hub = components(), HOSTS[name], self.hsms["network"]
-        network.enrol_member(
-            self.stores["network"],
-            institution=member.id,
-            name=name,
-            mmk=hub.form(KeyUsage.KEK, Algorithm.TDES, mmk.parts),
-            now_ms=self.now_ms,
-        )
+        network.enrol_member(self.stores["network"], member.id, name=name, roles=frozenset({member.kind}))
+        self._key("network", network.mmk_label(member.id), hub.form(KeyUsage.KEK, Algorithm.TDES, mmk.parts))
         self._key(name, f"mmk/{NETWORK}", self.hsms[name].form(KeyUsage.KEK, Algorithm.TDES, mmk.parts))
 
     def _key(self, name: str, label: str, block: KeyBlock) -> None:
@@ -117,7 +114,6 @@ class _Builder:
     def _open_bank(self, bank: Institution) -> None:
         name = f"issuer-{bank.name}"
         store, hsm = self.stores[name], self.hsms[name]
-        self._book_keys(name)
         pvk = hsm.generate(KeyUsage.PVK, Algorithm.TDES)
         self._key(name, issuer.pvk_label(PVKI), pvk)
         masters = {word: tuple(hsm.generate(use, algorithm) for use in MASTER_USES) for word, algorithm in ALGORITHMS.items()}
@@ -199,23 +195,17 @@ class _Builder:
         merchant = next(m for m in MERCHANTS if m.name == merchant_name)
         name, tmk = f"acquirer-{merchant.acquirer}", components()
         store = self.stores[name]
-        acquirer.enrol_merchant(
-            store,
+        order = acquirer.MerchantOrder(
             merchant=merchant.id,
             name=merchant.title,
             name_zh=merchant.title_zh,
             mcc=merchant.mcc,
             currency=Currency.of(merchant.currency),
             pin_free=merchant.pin_free,
-            now_ms=self.now_ms,
         )
-        acquirer.enrol_terminal(
-            store,
-            terminal=merchant.terminal,
-            merchant=merchant.id,
-            tmk=self.hsms[name].form(KeyUsage.KEK, Algorithm.TDES, tmk.parts),
-            now_ms=self.now_ms,
-        )
+        acquirer.enrol_merchant(store, order, now_ms=self.now_ms)
+        injected = self.hsms[name].form(KeyUsage.KEK, Algorithm.TDES, tmk.parts)
+        acquirer.enrol_terminal(store, merchant.terminal, merchant=merchant.id, tmk=injected, now_ms=self.now_ms)
         private_folder(self.world.folder / "terminals")
         with FileMemory(self.world.folder / "terminals" / f"{merchant.name}.pad", self.sealer) as memory:
             memory.write({"tmk": tmk.clear})

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from shanfu.card import CardKeys
-from shanfu.crypto import PIN, Algorithm, Cipher, BlockKey, PinFormat, encipher_pin
+from shanfu.crypto import PIN, Algorithm, BlockKey, Cipher, PinFormat, encipher_pin
 from shanfu.hsm import HSM, KeyBlock, KeyUsage, PINCheck
 from shanfu.hsm import Algorithm as KeyAlgorithm
 

@@ -51,7 +51,7 @@ def reconcile_world(world: World, date: str) -> Report:
     named = [AcquirerTerminalLine(line) for line in journals.acquirers]
     findings = [
         match("terminal and acquirer", journals.terminals, named),
-        match("acquirer and network", journals.acquirers, journals.network),
+        match("acquirer and network", [line for line in journals.acquirers if line.forwarded], journals.network),
         match("network and issuer", journals.network, journals.issuers),
         _positions(world, date, journals),
         _ledgers(world, date),
@@ -108,7 +108,7 @@ def _positions(world: World, date: str, journals: Journals) -> Finding:
     """Compare the network's net positions with what acquirers and issuers say they are owed."""
     between = "net positions"
     with world.store("network", read_only=True) as store:
-        told = net((row.institution, row.currency, row.net_minor) for row in network.positions(store, date))
+        told = net((row.institution, row.currency, row.amount_minor) for row in network.positions(store, date))
     acquired = [(line.institution, line.currency, moves(line)) for line in journals.acquirers]
     issued = [(line.issuer, line.currency, -moves(line)) for line in journals.issuers]
     summed = net([*acquired, *issued])

@@ -13,15 +13,15 @@ from shanfu.card import Card, Interface
 from shanfu.clock import ManualClock, SystemClock
 from shanfu.dialogue import Dialogue, run
 from shanfu.events import Events, Recorder, nobody
-from shanfu.iso8583 import InterbankFrames, PosFrames, decode_pos
+from shanfu.iso8583 import InterbankFrames, PosFrames
 from shanfu.links import FaultKind, LoopNet, Passage, TerminalLink, client_context, listens
 from shanfu.sandbox.faults import bad_mac, malformed
 from shanfu.sandbox.people import NETWORK, merchant_named
 from shanfu.sandbox.processes import read_events
 from shanfu.sandbox.world import HOSTS, World
-from shanfu.terminal import ACQUIRER, CARD, PIN_PAD, Reader, Receipt, Terminal
+from shanfu.terminal import ACQUIRER, CARD, PIN_PAD, Reader, Receipt, Terminal, matches
 
-__all__ = ["FAULTS", "Till", "acquirer_of", "local_till", "loop_line", "open_net", "provoke", "running", "same_transaction",
+__all__ = ["FAULTS", "Till", "acquirer_of", "local_till", "loop_line", "open_net", "provoke", "running",
     "tcp_line", "tcp_till", "till",
 ]  # fmt: skip
 
@@ -42,14 +42,6 @@ FAULTS: dict[str, tuple[FaultKind, Callable[[bytes], bytes]]] = {  # what the is
 def acquirer_of(merchant: str) -> str:
     """Return the name of the host that serves a merchant."""
     return f"acquirer-{merchant_named(merchant).acquirer}"
-
-
-def same_transaction(request: bytes, reply: bytes) -> bool:
-    """Whether a POS reply answers this request: the paired MTI, and DE11 and DE41 where both have them."""
-    ask, answer = decode_pos(request).message, decode_pos(reply).message
-    keys = [number for number in (11, 41) if number in ask.fields and number in answer.fields]
-    paired = ask.mti[:2] == answer.mti[:2]
-    return paired and all(ask.fields[number] == answer.fields[number] for number in keys)
 
 
 class Till:
@@ -100,7 +92,7 @@ def tcp_line(world: World, merchant: str) -> Iterator[Callable[[bytes], bytes]]:
         timeout_ms=world.settings.timeouts.terminal_ms,
         tls=tls,
         tls_name=HOSTS[name].id,
-        matches=same_transaction,
+        matches=matches,
     ) as link:
         yield link.ask
 
@@ -170,7 +162,7 @@ def open_net(world: World, clock: ManualClock, *, events: Events = nobody) -> It
 def loop_line(net: LoopNet, world: World, merchant: str) -> Iterator[Callable[[bytes], bytes]]:
     """Return a terminal's line into the net."""
     line = net.terminal(
-        acquirer_of(merchant), framing=PosFrames, timeout_ms=world.settings.timeouts.terminal_ms, matches=same_transaction
+        acquirer_of(merchant), framing=PosFrames, timeout_ms=world.settings.timeouts.terminal_ms, matches=matches
     )
     yield line.ask
     line.hang_up()

@@ -36,7 +36,7 @@ from shanfu.sandbox.settings import Settings, read_settings
 from shanfu.store import FileMemory, Schema, Sealer, Store
 from shanfu.terminal import PinPad, ReaderKind, Terminal, TerminalConfig, unionpay_aids
 
-__all__ = ["HOSTS", "Roles", "World"]
+__all__ = ["HOSTS", "Roles", "World", "network_config", "private_folder", "role"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +99,10 @@ class World:
                 config = IssuerConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=t.issuer_ms)
                 return Issuer(config, hsm, watch=watch)
             case "acquirer":
-                mine = AcquirerConfig(institution=kind.id, network=NETWORK, name=name, timeout_ms=t.acquirer_ms)
+                mine = AcquirerConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=t.acquirer_ms)
                 return Acquirer(mine, hsm, watch=watch)
             case _:
-                return Network(NetworkConfig(institution=kind.id, name=name, timeout_ms=t.network_ms), hsm, watch=watch)
+                return Network(network_config(self.settings), hsm, watch=watch)
 
     # -- devices ------------------------------------------------------------------------------------------------------
 
@@ -139,6 +139,12 @@ class World:
             config = terminal_config(merchant, self.settings.timeouts.terminal_ms)
             pad = PinPad(tmk, pad_memory, keypad)
             yield Terminal(config, memory, clock=self.clock, events=events), pad, memory
+
+
+def network_config(settings: Settings) -> NetworkConfig:
+    """Return what the switch of a world is told."""
+    t = settings.timeouts
+    return NetworkConfig(institution=NETWORK, timeout_ms=t.network_ms, issuer_timeout_ms=t.issuer_ms, cut_off=settings.cut_off)
 
 
 def role(name: str) -> Roles:
