@@ -1,0 +1,149 @@
+"""The acquirer's books as one turn sees them: loaded by key, changed in memory, saved in bulk.
+
+`load_terminals` and `load_journal` fetch what a batch needs, one query per table; `save` writes what was changed or added.
+Whoever works on the rows never speaks to the database.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from shanfu.acquirer.batches import BATCHES, BY_BATCH, Batch
+from shanfu.acquirer.forward import BY_FORWARD, FORWARDS, Forward
+from shanfu.acquirer.journal import BY_NAME, BY_TERMINAL_NAME, JOURNAL, JournalRow
+from shanfu.acquirer.links import DAYS, LINKS
+from shanfu.acquirer.merchants import BY_MERCHANT, MERCHANTS, Merchant
+from shanfu.acquirer.numbers import BY_COUNTER, COUNTERS, TRACE, Counter, Moment, moment_of
+from shanfu.acquirer.requests import Request
+from shanfu.acquirer.tables import METADATA
+from shanfu.acquirer.terminals import BY_TERMINAL, TERMINALS, Terminal
+from shanfu.hsm import Keyring, KeyRow, keys_table
+from shanfu.store import Schema, Sequencer, Shelf, Transaction, bucket_of
+
+__all__ = ["KEYS", "SCHEMA", "AcquirerBooks", "Numbers"]
+
+KEYS: Final = Shelf(keys_table(METADATA), KeyRow)
+SCHEMA: Final = Schema(party="acquirer", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
+
+
+class Numbers:
+    """Gives row numbers of the tables that grow, one host long."""
+
+    def __init__(self) -> None:
+        self.journal, self.forwards = Sequencer(JOURNAL.table), Sequencer(FORWARDS.table)
+
+
+class AcquirerBooks:
+    """The rows of one turn."""
+
+    __slots__ = (
+        "_moment", "_numbers", "batches", "buckets", "counters", "days", "forwards", "journal", "keys", "links", "merchants",
+        "now_ms", "terminals", "tx",
+    )  # fmt: skip
+
+    def __init__(self, tx: Transaction, *, now_ms: int, numbers: Numbers, buckets: int = 1) -> None:
+        self.tx, self.now_ms, self.buckets, self._numbers = tx, now_ms, buckets, numbers
+        self._moment: Moment | None = None
+        self.keys = Keyring(KEYS, tx, now_ms=now_ms)
+        self.merchants = MERCHANTS.open(tx)
+        self.terminals = TERMINALS.open(tx)
+        self.batches = BATCHES.open(tx)
+        self.journal = JOURNAL.open(tx)
+        self.forwards = FORWARDS.open(tx)
+        self.links = LINKS.open(tx)
+        self.days = DAYS.open(tx)
+        self.counters = COUNTERS.open(tx)
+
+    def save(self) -> None:
+        """Write every changed and added row through the transaction."""
+        self.keys.save()
+        books = (
+            self.merchants,
+            self.terminals,
+            self.batches,
+            self.journal,
+            self.forwards,
+            self.links,
+            self.days,
+            self.counters,
+        )
+        for book in books:
+            book.save()
+
+    # -- time and numbers ----------------------------------------------------------------------------------------------
+
+    @property
+    def moment(self) -> Moment:
+        """This turn's time as messages write it."""
+        if self._moment is None:
+            self._moment = moment_of(self.now_ms)
+        return self._moment
+
+    def next_number(self) -> Counter:
+        """Return the counter of traces and references, moved on by one."""
+        self.counters.load(BY_COUNTER, [TRACE])
+        counter = self.counters.find(BY_COUNTER, TRACE) or self.counters.add(Counter(*TRACE, 0))
+        counter.value += 1
+        return counter
+
+    def next_row(self) -> int:
+        """Return the number of the next journal row."""
+        return self._numbers.journal.next(self.tx, now_ms=self.now_ms)
+
+    def next_forward(self) -> int:
+        """Return the number of the next row of store-and-forward."""
+        return self._numbers.forwards.next(self.tx, now_ms=self.now_ms)
+
+    # -- loading and finding -------------------------------------------------------------------------------------------
+
+    def bucket(self, terminal: str) -> int:
+        """Where a terminal's rows lie."""
+        return bucket_of(terminal, self.buckets)
+
+    def load_terminals(self, numbers: Iterable[str]) -> None:
+        """Fetch these terminals and the merchants that they stand at."""
+        rows = self.terminals.load(BY_TERMINAL, [(self.bucket(number), number) for number in numbers])
+        self.merchants.load(BY_MERCHANT, [(0, row.merchant) for row in rows])
+
+    def load_journal(self, requests: Sequence[Request], answers: Iterable[tuple[int, str]]) -> None:
+        """Fetch what these requests and answers speak of: rows by either name, originals, items of store-and-forward."""
+        wanted = []
+        for request in requests:
+            bucket = self.bucket(request.terminal)
+            wanted.append((bucket, request.terminal_name))
+            if request.original:
+                wanted.append((bucket, request.original))
+        found: list[JournalRow] = []
+        if names := list(answers):
+            items = self.forwards.load(BY_FORWARD, names)
+            found = self.journal.load(BY_NAME, [*names, *((item.bucket, item.original) for item in items)])
+        # a void or refund that comes to nothing gives its payment back: the original's original
+        found += self.journal.load(BY_TERMINAL_NAME, wanted)
+        if originals := [(row.bucket, row.original) for row in found if row.original]:
+            self.journal.load(BY_TERMINAL_NAME, originals)
+
+    def terminal(self, number: str) -> Terminal | None:
+        """A terminal; it was loaded."""
+        return self.terminals.find(BY_TERMINAL, (self.bucket(number), number))
+
+    def merchant(self, number: str) -> Merchant | None:
+        """A merchant; it was loaded with its terminal."""
+        return self.merchants.find(BY_MERCHANT, (0, number)) if number else None
+
+    def row(self, bucket: int, name: str) -> JournalRow | None:
+        """A journal row by its interbank name; it was loaded."""
+        return self.journal.find(BY_NAME, (bucket, name))
+
+    def row_of_terminal(self, bucket: int, name: str) -> JournalRow | None:
+        """A journal row by the terminal's name; it was loaded."""
+        return self.journal.find(BY_TERMINAL_NAME, (bucket, name)) if name else None
+
+    def item(self, bucket: int, name: str) -> Forward | None:
+        """An item of store-and-forward; it was loaded."""
+        return self.forwards.find(BY_FORWARD, (bucket, name))
+
+    def batch(self, terminal: Terminal, number: str) -> Batch | None:
+        """A batch of a terminal, fetched."""
+        key = (terminal.bucket, terminal.terminal, number)
+        self.batches.load(BY_BATCH, [key])
+        return self.batches.find(BY_BATCH, key)

@@ -1,0 +1,80 @@
+"""What time asks of the acquirer: requests that waited in vain, what is stored to be forwarded, PANs that have served.
+
+Each turn takes a bounded number of rows, so a long night's queue never keeps a payment waiting.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from shanfu.acquirer import interbank
+from shanfu.acquirer.books import AcquirerBooks
+from shanfu.acquirer.config import AcquirerConfig
+from shanfu.acquirer.events import trace_of, verdict_event
+from shanfu.acquirer.forward import DUE, Forward, ForwardKind, pause_ms
+from shanfu.acquirer.journal import BY_NAME, BY_TERMINAL_NAME, EXPIRED, SEALED, JournalRow, PaymentKind
+from shanfu.acquirer.outtray import OutTray, answer_terminal
+from shanfu.acquirer.prove import Prover
+from shanfu.acquirer.reasons import Reason
+from shanfu.acquirer.record import carry_on, expire
+from shanfu.clock import local
+from shanfu.iso8583 import Message, ReversalReason
+from shanfu.links import Turn
+
+__all__ = ["Deadlines"]
+
+
+class Deadlines:
+    """The work of `due`."""
+
+    def __init__(self, config: AcquirerConfig, prover: Prover, *, watch: bool) -> None:
+        self._config, self._prover, self._watch = config, prover, watch
+
+    def expire(self, books: AcquirerBooks, turn: Turn) -> None:
+        """Answer 98 to what waited too long and reverse it; a refund is carried on instead, and answered when it is."""
+        rows = books.journal.select(EXPIRED, (books.now_ms,))
+        if not rows:
+            return
+        terminals = {row.terminal for row in rows}
+        books.load_terminals(terminals)
+        books.journal.load(BY_TERMINAL_NAME, [(row.bucket, row.original) for row in rows if row.original])
+        tray = OutTray(self._config, self._prover, books)
+        for row in rows:
+            if row.kind == PaymentKind.REFUND:
+                carry_on(books, row)
+                continue
+            expire(books, row, Reason.NO_ANSWER, because=ReversalReason.NO_ANSWER.value)
+            if self._watch:
+                turn.events.append(verdict_event(self._config.name, row, at_ms=books.now_ms))
+            answer_terminal(tray, row, acquirer=self._config.institution)
+        tray.empty(turn, watch=self._watch)
+
+    def carry_on(self, books: AcquirerBooks, turn: Turn) -> None:
+        """Send what is due in store-and-forward, and say when it goes again."""
+        items = books.forwards.select(DUE, (books.now_ms,))
+        if not items:
+            return
+        found = books.journal.load(BY_NAME, [(item.bucket, item.original) for item in items])
+        books.journal.load(BY_TERMINAL_NAME, [(row.bucket, row.original) for row in found if row.original])
+        books.load_terminals({row.terminal for row in found})
+        rows = [row for item in items if (row := books.row(item.bucket, item.original)) is not None]
+        tray = OutTray(self._config, self._prover, books)
+        for item, row, pan in zip(items, rows, self._prover.pans(rows, books), strict=True):
+            tray.to_network(_message(item, row, books, pan=pan), trace=trace_of(row), also=item.name)
+            item.attempts += 1
+            item.deadline_ms = books.now_ms + pause_ms(item.attempts)
+        tray.empty(turn, watch=self._watch)
+
+    def forget(self, books: AcquirerBooks) -> None:
+        """Drop sealed PANs of days on which nothing can come back any more."""
+        day = (local(books.now_ms) - timedelta(days=self._config.keep_pan_days)).strftime("%Y%m%d")
+        rows: Sequence[JournalRow] = books.journal.select(SEALED, (day,))
+        for row in rows:
+            row.pan_sealed, row.sealed = b"", 0
+
+
+def _message(item: Forward, row: JournalRow, books: AcquirerBooks, *, pan: str) -> Message:
+    merchant = books.merchant(row.merchant)
+    assert merchant  # merchants are closed, never removed
+    if item.kind == ForwardKind.ADVICE:
+        return interbank.advice(row, books.row_of_terminal(row.bucket, row.original), merchant, pan=pan)
+    return interbank.reversal(item, row, merchant, pan=pan)

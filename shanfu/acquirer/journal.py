@@ -1,0 +1,175 @@
+"""The journal: one row per transaction, under the terminal's name for it and the interbank one; never removed.
+
+A forwarded request is a row that WAITS; its answer is matched by the interbank name, and the row knows which terminal link,
+TPDU and header the answer goes back to. The row holds every value of the answer, so a repeat gets them again. What never
+left here (a refusal of our own, a tombstone) bears the terminal's name in both places.
+
+The PAN is sealed for as long as a reversal or an advice may need it; PIN blocks and tracks pass through and are not kept.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import Index, bindparam
+
+from shanfu.acquirer.tables import METADATA
+from shanfu.store import Shelf, Statement, journal, number, octets, open_index, text
+
+__all__ = [
+    "BY_NAME",
+    "BY_TERMINAL_NAME",
+    "EXPIRED",
+    "FORMAT",
+    "JOURNAL",
+    "NEVER_MS",
+    "SEALED",
+    "JournalRow",
+    "PaymentKind",
+    "State",
+]
+
+BY_NAME: Final = ("bucket", "name")
+BY_TERMINAL_NAME: Final = ("bucket", "terminal_name")
+FORMAT: Final = 1
+NEVER_MS: Final = 2**62  # a deadline that does not come
+ROWS_PER_TURN: Final = 64  # a few milliseconds of work, between two batches of payments
+
+
+class PaymentKind(StrEnum):
+    """What was asked."""
+
+    BALANCE = "balance"
+    PURCHASE = "purchase"
+    REFUND = "refund"
+    UNKNOWN = "unknown"
+    VOID = "void"
+
+
+class State(StrEnum):
+    """What became of a transaction."""
+
+    APPROVED = "APPROVED"
+    DECLINED = "DECLINED"
+    EXPIRED = "EXPIRED"  # no answer that counts; its reversal is under way
+    REVERSED = "REVERSED"
+    TOMBSTONE = "TOMBSTONE"  # its reversal came first
+    WAITING = "WAITING"
+
+
+@dataclass(slots=True)
+class JournalRow:
+    """One transaction. `station`, `tpdu` and `header` say where its answer goes; `balances` and `chip` are DE54 and DE55."""
+
+    bucket: int
+    seq: int
+    format: int
+    business_date: str
+    batch: str
+    institution: str
+    currency: str
+    name: str
+    terminal_name: str
+    kind: str
+    mti: str
+    processing_code: str
+    issuer: str
+    rrn: str
+    amount_minor: int
+    merchant: str
+    terminal: str
+    stan: str
+    card: str
+    pan_sealed: bytes = field(repr=False)
+    sealed: int
+    entry: str
+    psn: str
+    condition: str
+    local_date: str
+    local_time: str
+    de60: str
+    station: str
+    tpdu: str
+    header: str
+    has_mac: int
+    state: str
+    response_code: str
+    reason: str
+    auth_code: str
+    balances: str = field(repr=False)
+    chip: bytes = field(repr=False)
+    original: str  # of a void or refund: the terminal's name of the payment it takes back
+    undone_by: str  # of a payment: the void that takes it back
+    refunded_minor: int
+    reversed_ms: int
+    arrived_ms: int
+    deadline_ms: int
+
+    @property
+    def forwarded(self) -> bool:
+        """Whether it left for the network."""
+        return self.name != self.terminal_name
+
+
+_TABLE: Final = journal(
+    "journal",
+    METADATA,
+    text("name"),
+    text("terminal_name"),
+    text("kind"),
+    text("mti"),
+    text("processing_code"),
+    text("issuer"),
+    text("rrn"),
+    number("amount_minor"),
+    text("merchant"),
+    text("terminal"),
+    text("stan"),
+    text("card"),
+    octets("pan_sealed"),
+    number("sealed"),
+    text("entry"),
+    text("psn"),
+    text("condition"),
+    text("local_date"),
+    text("local_time"),
+    text("de60"),
+    text("station"),
+    text("tpdu"),
+    text("header"),
+    number("has_mac"),
+    text("state"),
+    text("response_code"),
+    text("reason"),
+    text("auth_code"),
+    text("balances"),
+    octets("chip"),
+    text("original"),
+    text("undone_by"),
+    number("refunded_minor"),
+    number("reversed_ms"),
+    number("arrived_ms"),
+    number("deadline_ms"),
+)
+Index("journal_name", _TABLE.c.bucket, _TABLE.c.name, unique=True)
+Index("journal_terminal_name", _TABLE.c.bucket, _TABLE.c.terminal_name, unique=True)
+Index("journal_batch", _TABLE.c.bucket, _TABLE.c.terminal, _TABLE.c.batch)
+Index("journal_day", _TABLE.c.business_date)
+open_index("journal_waiting", _TABLE.c.deadline_ms, where=_TABLE.c.state == State.WAITING.value)
+open_index("journal_sealed", _TABLE.c.business_date, where=_TABLE.c.sealed == 1)
+JOURNAL: Final = Shelf(_TABLE, JournalRow)
+
+EXPIRED: Final = Statement(
+    JOURNAL.select()
+    .where(_TABLE.c.state == State.WAITING.value, _TABLE.c.deadline_ms <= bindparam("now_ms"))
+    .order_by(_TABLE.c.deadline_ms)
+    .limit(ROWS_PER_TURN),
+    "now_ms",
+)
+SEALED: Final = Statement(
+    JOURNAL.select()
+    .where(_TABLE.c.sealed == 1, _TABLE.c.business_date < bindparam("day"))
+    .order_by(_TABLE.c.business_date)
+    .limit(ROWS_PER_TURN),
+    "day",
+)

@@ -1,0 +1,133 @@
+"""Everything that needs a secret, asked of the HSM once per kind for a whole batch; its verdicts are facts for `decide`.
+
+MACs and PINs are tried under the newest key, and what fails again under the one before while the switch-over window lasts.
+PIN blocks go from the terminal's key to the network's without being opened anywhere else.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from shanfu.acquirer.books import AcquirerBooks
+from shanfu.acquirer.config import LOOKUP, SEAL, AcquirerConfig, mak_label, pik_label
+from shanfu.acquirer.journal import JournalRow
+from shanfu.acquirer.requests import Request
+from shanfu.hsm import HSM, KeyBlock, MACAlgorithm, MACJob, PINTranslation
+from shanfu.iso8583 import Message, Unsealed, mac_algorithm, mac_input
+
+__all__ = ["Prover", "algorithm_named", "verify_macs"]
+
+
+class Prover:
+    """The acquirer's side of its HSM."""
+
+    def __init__(self, hsm: HSM, config: AcquirerConfig) -> None:
+        self.hsm, self._config = hsm, config
+        self._own = (config.mak, config.pik, config.mmk, LOOKUP, SEAL)
+
+    def load_keys(self, books: AcquirerBooks, terminals: set[str]) -> None:
+        """Fetch our own keys and the working keys of these terminals."""
+        labels = [label(number) for number in terminals for label in (mak_label, pik_label)]
+        books.keys.load([*self._own, *labels])
+
+    # -- from the terminals --------------------------------------------------------------------------------------------
+
+    def right_macs(self, requests: Sequence[Request], books: AcquirerBooks) -> list[bool]:
+        """Say for each request whether DE64 is right under a key of its terminal that is in force."""
+        jobs: list[_Trial] = []
+        for request in requests:
+            terminal, mac = books.terminal(request.terminal), request.message.binary(64, b"")
+            keys = books.keys.candidates(mak_label(request.terminal)) if terminal and len(mac) == 8 else []
+            algorithm = algorithm_named(terminal.mac_algorithm) if terminal else MACAlgorithm.UNIONPAY_ECB
+            jobs.append((keys, algorithm, request.mab, mac))
+        return _verify(self.hsm, jobs)
+
+    def translated(self, requests: Sequence[Request], books: AcquirerBooks) -> list[bytes | None]:
+        """Return each PIN block under the network's key; None where there is none, or where it cannot be read."""
+        blocks: list[bytes | None] = [None] * len(requests)
+        if not books.keys.has(self._config.pik):
+            return blocks
+        to_key = books.keys.current(self._config.pik)
+        trials = [(at, books.keys.candidates(pik_label(r.terminal))) for at, r in enumerate(requests) if r.pin_format]
+        for generation in range(2):
+            jobs, places = [], []
+            for at, keys in trials:
+                if blocks[at] is None and generation < len(keys):
+                    jobs.append(_translation(requests[at], keys[generation], to_key))
+                    places.append(at)
+            if not jobs:
+                break
+            for at, block in zip(places, self.hsm.translate_pins(jobs), strict=True):
+                blocks[at] = block
+        return blocks
+
+    def lookups(self, requests: Sequence[Request], books: AcquirerBooks) -> None:
+        """Fill in each request's card: the keyed hash of its PAN."""
+        hashes = self.hsm.lookup(books.keys.current(LOOKUP), [request.pan.encode() for request in requests])
+        for request, card in zip(requests, hashes, strict=True):
+            request.card = card
+
+    # -- our own books -------------------------------------------------------------------------------------------------
+
+    def keep_pans(self, rows: Sequence[tuple[JournalRow, str]], books: AcquirerBooks) -> None:
+        """Seal the PAN into each row, for the reversal or advice that may have to name it."""
+        items = [(pan.encode(), _context(row)) for row, pan in rows]
+        for (row, _), sealed in zip(rows, self.hsm.seal(books.keys.current(SEAL), items), strict=True):
+            row.pan_sealed, row.sealed = sealed, 1
+
+    def pans(self, rows: Sequence[JournalRow], books: AcquirerBooks) -> list[str]:
+        """Open the sealed PANs."""
+        plain = self.hsm.unseal(books.keys.current(SEAL), [(row.pan_sealed, _context(row)) for row in rows])
+        return [pan.decode() for pan in plain]
+
+    # -- sealing messages ----------------------------------------------------------------------------------------------
+
+    def seal(self, unsealed: Sequence[tuple[Unsealed, KeyBlock, MACAlgorithm]]) -> list[bytes]:
+        """Return the finished frames."""
+        jobs = [MACJob(key=key, algorithm=algorithm, data=frame.mab) for frame, key, algorithm in unsealed]
+        return [frame.seal(mac) for (frame, _, _), mac in zip(unsealed, self.hsm.make_macs(jobs), strict=True)]
+
+
+_Trial = tuple[Sequence[KeyBlock], MACAlgorithm, bytes, bytes]  # keys, algorithm, MAC input, MAC as it came
+
+
+def verify_macs(hsm: HSM, messages: Sequence[Message], candidates: Sequence[KeyBlock]) -> list[bool]:
+    """Say for each interbank message whether DE128 is right under one of the keys, the first tried first."""
+    trials: list[_Trial] = []
+    for message in messages:
+        mac = message.text(128, "").encode("ascii", "replace")
+        keys = candidates if len(mac) == 8 else ()
+        trials.append((keys, algorithm_named(mac_algorithm(message)), mac_input(message) if keys else b"", mac))
+    return _verify(hsm, trials)
+
+
+def _verify(hsm: HSM, trials: Sequence[_Trial]) -> list[bool]:
+    right = [False] * len(trials)
+    for generation in range(2):  # the newest key, and the one before it in the switch-over window
+        places = [at for at, good in enumerate(right) if not good and generation < len(trials[at][0])]
+        if not places:
+            break
+        jobs = []
+        for at in places:
+            keys, algorithm, data, mac = trials[at]
+            jobs.append((MACJob(key=keys[generation], algorithm=algorithm, data=data), mac))
+        for at, good in zip(places, hsm.verify_macs(jobs), strict=True):
+            right[at] = good
+    return right
+
+
+@lru_cache(maxsize=8)
+def algorithm_named(name: str) -> MACAlgorithm:
+    """Return the algorithm of this name."""
+    return MACAlgorithm(name)
+
+
+def _translation(request: Request, from_key: KeyBlock, to_key: KeyBlock) -> PINTranslation:
+    form = request.pin_format
+    assert form
+    return PINTranslation(
+        block=request.message.binary(52), from_key=from_key, to_key=to_key, from_format=form, to_format=form, pan=request.pan
+    )
+
+
+def _context(row: JournalRow) -> bytes:
+    return f"journal/{row.name}".encode()

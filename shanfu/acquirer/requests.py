@@ -1,0 +1,125 @@
+"""What a terminal sent, in the acquirer's words: which kind of request, under which name, for which card.
+
+`read` turns a decoded terminal message into a `Request`. It never raises: what is missing or malformed is told in `fault`
+(a field path), so that the refusal goes through the same decision as every other. Kinds and their fields follow the wires
+page; the name is DE42, DE41, the batch in DE60 and DE11, and a reversal keeps that of its original.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from shanfu.acquirer.journal import PaymentKind
+from shanfu.hsm import PINBlockFormat
+from shanfu.iso8583 import EntryMode, Message, PosFrame, use_of
+
+__all__ = ["Request", "read"]
+
+_COMMON: Final = frozenset({2, 3, 4, 11, 22, 25, 41, 42, 49, 60, 64})
+# fmt: off
+#   use of the message, as its table names it -> kind, fields without which it is malformed
+_KINDS: Final = {
+    "balance":  (PaymentKind.BALANCE,  _COMMON - {4}),
+    "purchase": (PaymentKind.PURCHASE, _COMMON),
+    "refund":   (PaymentKind.REFUND,   _COMMON | {37, 61}),
+    "void":     (PaymentKind.VOID,     _COMMON | {37, 61}),
+}
+# fmt: on
+_UNKNOWN: Final = (PaymentKind.UNKNOWN, frozenset({11, 41, 42, 60}))
+_REVERSAL: Final = (PaymentKind.UNKNOWN, frozenset({2, 3, 4, 11, 25, 39, 41, 42, 49, 60, 64}))
+_IDENTITY: Final = frozenset({11, 41, 42, 60})
+_CHIP_MODES: Final = frozenset(mode.value for mode in EntryMode if mode.chip)
+_PIN_FORMATS: Final = {"1": PINBlockFormat.X98_NO_PAN, "2": PINBlockFormat.ISO_0}  # Q/CUP 009 DE53, first digit
+PIN_ENTERED: Final = "1"  # DE22, third digit
+
+
+@dataclass(slots=True)
+class Request:
+    """One request. `card` is filled in by the host (keyed hash of the PAN); `fault` names the field that is wrong."""
+
+    station: str
+    frame: PosFrame = field(repr=False)
+    mab: bytes = field(repr=False)  # of the very bytes that arrived
+    kind: PaymentKind
+    reversal: bool
+    terminal_name: str
+    merchant: str
+    terminal: str
+    batch: str
+    stan: str
+    amount_minor: int
+    currency: str
+    pan: str = field(repr=False)
+    pin_format: PINBlockFormat | None
+    fault: str
+    original: str = ""  # of a void or refund: the terminal's name of the payment
+    original_date: str = ""  # MMDD, "" if the terminal does not say
+    card: str = ""
+    deadline_ms: int = 0  # when its terminal is told that there is no answer
+    late: bool = False  # it waited longer than its sender does
+
+    @property
+    def message(self) -> Message:
+        """The message as it came."""
+        return self.frame.message
+
+    @property
+    def title(self) -> str:
+        """What is asked, in words."""
+        return "reversal" if self.reversal else self.kind.value
+
+
+def read(station: str, frame: PosFrame, *, mab: bytes) -> Request:
+    """Return what this message asks; the first thing that is wrong with it stands in `fault`."""
+    message = frame.message
+    fields, text = message.fields, message.text
+    reversal = message.mti == "0400"
+    kind, needed = _REVERSAL if reversal else _kind(message)
+    fault = "" if needed <= fields.keys() else f"DE{min(needed - fields.keys())}"
+    merchant, terminal, batch, stan = text(42, ""), text(41, ""), text(60, "")[2:8], text(11, "")
+    if not fault and len(batch) != 6:
+        fault = "DE60"
+    named = fields.keys() >= _IDENTITY and len(batch) == 6
+    request = Request(
+        station, frame, mab, kind, reversal, f"{merchant}.{terminal}.{batch}.{stan}" if named else "", merchant, terminal,
+        batch, stan, int(text(4, "0")), text(49, ""), text(2, ""), None, fault,
+    )  # fmt: skip
+    if not fault:
+        request.fault = _more(request)
+    return request
+
+
+def _kind(message: Message) -> tuple[PaymentKind, frozenset[int]]:
+    use = use_of(message)
+    return _KINDS.get(use.name, _UNKNOWN) if use else _UNKNOWN
+
+
+def _more(request: Request) -> str:
+    """Read what the kind carries besides; return the path of the first fault, or ""."""
+    message, kind = request.message, request.kind
+    if (request.reversal or kind is not PaymentKind.UNKNOWN) and not 12 <= len(request.pan) <= 19:
+        return "DE2"  # ISO 7812-1
+    if kind in (PaymentKind.VOID, PaymentKind.REFUND):
+        reference = message.text(61)  # batch 6, trace 6, date 4 (Q/CUP 009 DE61)
+        if len(reference) < 12:
+            return "DE61"
+        request.original = f"{request.merchant}.{request.terminal}.{reference[:6]}.{reference[6:12]}"
+        request.original_date = reference[12:16].replace("0000", "")
+    if kind not in (PaymentKind.PURCHASE, PaymentKind.BALANCE):
+        return ""
+    track = message.text(35, "")
+    if track and track[: len(request.pan) + 1].rstrip("=D") != request.pan:
+        return "DE35"  # ISO 7813: track 2 begins with the PAN, then the separator
+    entry = message.text(22)
+    if entry[:2] in _CHIP_MODES and not message.binary(55, b""):
+        return "DE55"
+    return _read_pin(request, entered=entry[2:] == PIN_ENTERED)
+
+
+def _read_pin(request: Request, *, entered: bool) -> str:
+    message = request.message
+    if (52 in message) != entered:
+        return "DE52"
+    if not entered:
+        return ""
+    request.pin_format = _PIN_FORMATS.get(message.text(53, "")[:1])
+    return "" if request.pin_format else "DE53"

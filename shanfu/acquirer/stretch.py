@@ -1,0 +1,222 @@
+"""A stretch of transactions: terminals' requests and the network's answers, worked together under the same keys.
+
+Each table is read once and each kind of proof asked for once; then they are decided one after the other on the loaded rows, so
+a request and its repeat, a payment and its void, an answer and the reversal that overtakes it see each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from shanfu.acquirer import interbank
+from shanfu.acquirer.answers import bare, of_reversal
+from shanfu.acquirer.books import AcquirerBooks
+from shanfu.acquirer.config import AcquirerConfig
+from shanfu.acquirer.decide import Facts, decide, repeated, reversal_outcome
+from shanfu.acquirer.events import decision_event, remark, trace_of, trace_of_request, verdict_event
+from shanfu.acquirer.forward import ForwardState
+from shanfu.acquirer.journal import JournalRow, PaymentKind, State
+from shanfu.acquirer.management import Management
+from shanfu.acquirer.outtray import OutTray, answer_terminal
+from shanfu.acquirer.prove import Prover, verify_macs
+from shanfu.acquirer.reasons import Reason
+from shanfu.acquirer.record import acknowledge, expire, forward, refuse, reverse, settle
+from shanfu.acquirer.requests import Request
+from shanfu.iso8583 import Message, ReversalReason, response_mti
+from shanfu.links import Turn
+
+__all__ = ["Answer", "Stretch"]
+
+REVERSAL_ANSWER: Final = "0430"
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer from the network; `name` is the interbank name of what it answers."""
+
+    message: Message = field(repr=False)
+    bucket: int
+    name: str
+    mac_right: bool = False
+
+    @classmethod
+    def of(cls, message: Message, bucket: int) -> "Answer":
+        """Name an answer by its fields; zeros that pad an institution's identifier do not count."""
+        text = message.text
+        return cls(message, bucket, f"{text(7)}.{text(11)}.{_institution(text(32))}.{_institution(text(33))}")
+
+
+def _institution(digits: str) -> str:
+    return digits if len(digits) == 8 else digits.lstrip("0").zfill(8)
+
+
+class Stretch:
+    """Works transactions; what it says leaves through an `OutTray`."""
+
+    def __init__(self, config: AcquirerConfig, prover: Prover, management: Management, *, watch: bool) -> None:
+        self._config, self._prover, self._management, self._watch = config, prover, management, watch
+
+    def work(self, items: Sequence[Request | Answer], books: AcquirerBooks, turn: Turn) -> None:
+        """Load, prove, decide and record each, answer all."""
+        if not items:
+            return
+        requests = [item for item in items if isinstance(item, Request)]
+        answers = [item for item in items if isinstance(item, Answer)]
+        terminals = {request.terminal for request in requests} | {answer.message.text(41) for answer in answers}
+        books.load_terminals(terminals)
+        self._prover.load_keys(books, terminals)
+        books.load_journal(requests, [(answer.bucket, answer.name) for answer in answers])
+        facts = self._prove(requests, books)
+        self._prove_answers(answers, books)
+        tray, leaving = OutTray(self._config, self._prover, books), list[tuple[JournalRow, str]]()
+        in_order = iter(facts)
+        for item in items:
+            if isinstance(item, Answer):
+                self._take(item, books, tray, turn=turn)
+            elif item.reversal:
+                self._take_back(next(in_order), books, tray, turn=turn)
+            else:
+                row = self._judge(next(in_order), books, tray, turn=turn)
+                if row is not None:
+                    leaving.append((row, item.pan))
+        if leaving:
+            self._prover.keep_pans(leaving, books)
+        tray.empty(turn, watch=self._watch)
+
+    # -- proofs --------------------------------------------------------------------------------------------------------
+
+    def _prove(self, requests: Sequence[Request], books: AcquirerBooks) -> list[Facts]:
+        if not requests:
+            return []
+        network_up = self._management.network_up(books)
+        self._prover.lookups(requests, books)
+        right = self._prover.right_macs(requests, books)
+        facts = [
+            Facts(
+                request,
+                books.terminal(request.terminal),
+                books.merchant(request.merchant),
+                mac_right=good,
+                network_up=network_up,
+            )
+            for request, good in zip(requests, right, strict=True)
+        ]
+        for fact in facts:  # a merchant that is not the terminal's was not loaded, and is refused as such
+            if fact.terminal and fact.merchant is None:
+                fact.merchant = books.merchant(fact.terminal.merchant)
+        with_pin = [fact for fact in facts if fact.mac_right and fact.request.pin_format and not fact.request.fault]
+        if with_pin:
+            blocks = self._prover.translated([fact.request for fact in with_pin], books)
+            for fact, block in zip(with_pin, blocks, strict=True):
+                fact.pin = block
+        return facts
+
+    def _prove_answers(self, answers: Sequence[Answer], books: AcquirerBooks) -> None:
+        if not answers:
+            return
+        candidates = books.keys.candidates(self._config.mak)
+        for answer, good in zip(answers, verify_macs(self._prover.hsm, [a.message for a in answers], candidates), strict=True):
+            answer.mac_right = good
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _judge(self, facts: Facts, books: AcquirerBooks, tray: OutTray, *, turn: Turn) -> JournalRow | None:
+        """Answer a request, or forward it and return its row."""
+        request = facts.request
+        bucket, trace = books.bucket(request.terminal), trace_of_request(request, books.moment.date)
+        before = books.row_of_terminal(bucket, request.terminal_name)
+        if before is not None:
+            self._repeat(facts, before, tray, turn=turn)
+            return None
+        facts.original = books.row_of_terminal(bucket, request.original)
+        decision = decide(facts)
+        if self._watch:
+            turn.events.append(decision_event(self._config.name, facts, decision, at_ms=books.now_ms, trace=trace))
+        institution = self._config.institution
+        if decision.reason is None:
+            row = forward(books, request, institution=institution, deadline_ms=request.deadline_ms)
+            assert facts.merchant
+            message = interbank.request_of(row, request, facts.merchant, pin=facts.pin, original=facts.original)
+            tray.to_network(message, trace=trace, also=row.name)
+            return row
+        if facts.mac_right and request.terminal_name:  # its name is spent: whoever repeats it gets the same refusal
+            row = refuse(books, request, decision.reason, institution=institution)
+            answer_terminal(tray, row, acquirer=institution)
+            return None
+        reply = bare(request.message, decision.reason.code, acquirer=institution, moment=books.moment)
+        tray.to_terminal(request.station, request.frame.answer(reply), mac=False, trace=trace)
+        return None
+
+    def _repeat(self, facts: Facts, row: JournalRow, tray: OutTray, *, turn: Turn) -> None:
+        """Give the stored answer, refuse a name with other contents, or leave a request that waits alone."""
+        request = facts.request
+        refusal, trace = repeated(request, row), trace_of(row)
+        if refusal is None and row.state == State.WAITING:
+            if facts.mac_right:  # its terminal may have called again: the answer goes where it listens now
+                row.station, row.tpdu, row.header = request.station, request.frame.tpdu, request.frame.header
+            self._tell(turn, f"repeat of {row.terminal_name}: dropped, it still waits", trace=trace)
+            return
+        if refusal is None:
+            self._tell(turn, f"repeat of {row.terminal_name}: answered {row.response_code} again", trace=trace)
+            answer_terminal(tray, row, acquirer=self._config.institution, to=request)
+            return
+        self._tell(turn, f"repeat of {row.terminal_name}: refused {refusal.code}", refusal, trace=trace)
+        reply = bare(request.message, refusal.code, acquirer=self._config.institution, moment=tray.moment)
+        tray.to_terminal(request.station, request.frame.answer(reply), mac=False, trace=trace)
+
+    def _take_back(self, facts: Facts, books: AcquirerBooks, tray: OutTray, *, turn: Turn) -> None:
+        """Accept a reversal by commit, or refuse one that is not its sender's."""
+        request, decision = facts.request, decide(facts)
+        trace = trace_of_request(request, books.moment.date)
+        if self._watch:
+            turn.events.append(decision_event(self._config.name, facts, decision, at_ms=books.now_ms, trace=trace))
+        institution, row, reason = self._config.institution, None, decision.reason
+        if reason is None:
+            before = books.row_of_terminal(books.bucket(request.terminal), request.terminal_name)
+            reason = reversal_outcome(request, before)
+            row = reverse(books, request, reason, institution=institution)
+            self._tell(turn, f"reversal: {reason.code}, {reason.en}", reason, trace=trace)
+        reply = of_reversal(request.message, row, reason.code, acquirer=institution, moment=books.moment)
+        tray.to_terminal(request.station, request.frame.answer(reply), mac=reason.approved, trace=trace)
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def _take(self, answer: Answer, books: AcquirerBooks, tray: OutTray, *, turn: Turn) -> None:
+        """Take the network's answer to a request that waits, or to an item of store-and-forward."""
+        item = books.item(answer.bucket, answer.name)
+        if item is not None:
+            if item.state != ForwardState.QUEUED or not answer.mac_right:
+                why = "with a wrong MAC" if not answer.mac_right else "once more"
+                self._tell(turn, f"dropped {answer.message.mti} to {answer.name}: it came {why}", trace=answer.name)
+                return
+            acknowledge(books, item, answer.message)
+            self._tell(turn, f"{item.kind} answered {item.response_code}: {item.state.lower()}", trace=answer.name)
+            return
+        row = books.row(answer.bucket, answer.name)
+        if row is None or row.state != State.WAITING or answer.message.mti != response_mti(row.mti):
+            what = "nothing waits for it" if row is None else f"it is late, {row.state}"
+            self._tell(turn, f"dropped {answer.message.mti} to {answer.name}: {what}", trace=answer.name)
+            return
+        fault = _untrusted(answer, row)
+        if fault is not None and row.kind == PaymentKind.REFUND:
+            self._tell(turn, f"dropped the answer to a refund: {fault.name}", Reason.NO_VALID_ANSWER, trace=answer.name)
+            return  # an advice is not reversed; it goes again when its time is up
+        if fault is not None:
+            expire(books, row, Reason.NO_VALID_ANSWER, because=fault.value)
+        else:
+            settle(books, row, answer.message)
+        if self._watch:
+            turn.events.append(verdict_event(self._config.name, row, at_ms=books.now_ms))
+        answer_terminal(tray, row, acquirer=self._config.institution)
+
+    def _tell(self, turn: Turn, title: str, reason: Reason | None = None, *, trace: str = "") -> None:
+        refused = reason.name if reason and not reason.approved else ""
+        turn.events.append(remark(self._config.name, title, reason=refused, trace=trace))
+
+
+def _untrusted(answer: Answer, row: JournalRow) -> ReversalReason | None:
+    """Say why an answer does not count: its MAC is wrong, or it speaks of another amount."""
+    if not answer.mac_right:
+        return ReversalReason.BAD_MAC
+    amount = answer.message.text(4, "")
+    return ReversalReason.NOT_PARSEABLE if amount and int(amount) != row.amount_minor else None

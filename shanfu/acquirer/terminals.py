@@ -1,0 +1,43 @@
+"""Terminals: which merchant each stands at, its open batch, whether a sign-in stands, how its messages are authenticated.
+
+Keys are in the keyring under the terminal's number (DE41): the master key that was injected, the working keys of the last
+sign-ins. The MAC algorithm is agreed at installation (Q/CUP 009: most use the ECB form, some X9.9 or X9.19).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from shanfu.acquirer.tables import METADATA
+from shanfu.store import Shelf, book, number, text
+
+__all__ = ["BY_TERMINAL", "TERMINALS", "Terminal"]
+
+BY_TERMINAL: Final = ("bucket", "terminal")
+
+
+@dataclass(slots=True)
+class Terminal:
+    """One terminal; `batch` is the number that the last sign-in gave, "" before the first."""
+
+    bucket: int
+    terminal: str
+    merchant: str
+    mac_algorithm: str
+    batch: str
+    signed_in: int
+    since_ms: int
+
+
+TERMINALS: Final = Shelf(
+    book(
+        "terminals",
+        METADATA,
+        text("terminal", key=True),
+        text("merchant"),
+        text("mac_algorithm"),
+        text("batch"),
+        number("signed_in"),
+        number("since_ms"),
+    ),
+    Terminal,
+)
