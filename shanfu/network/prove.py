@@ -71,20 +71,19 @@ class Prover:
         )
 
     def post(self, letters: Sequence[Letter]) -> list[Outbound]:
-        """Return the finished frames, all MACs made at once."""
-        unsealed = [(letter, prepare_interbank(letter.frame)) for letter in letters if letter.key is not None]
-        jobs = [
-            MACJob(key=letter.key, algorithm=MACAlgorithm.X9_19, data=frame.mab)
-            for letter, frame in unsealed
-            if letter.key is not None
-        ]
-        sealed = iter(
-            [frame.seal(mac) for (_, frame), mac in zip(unsealed, self.hsm.make_macs(jobs), strict=True)] if jobs else []
-        )
-        return [
-            Outbound(letter.station, encode_interbank(letter.frame) if letter.key is None else next(sealed))
-            for letter in letters
-        ]
+        """Return the finished frames, all MACs made at once; a message type that has no MAC goes without."""
+        posted, waiting, jobs = [], [], []
+        for place, letter in enumerate(letters):
+            if letter.key is None or letter.frame.message.mti[:3] not in MAC_FIELDS:
+                posted.append(Outbound(letter.station, encode_interbank(letter.frame)))
+                continue
+            unsealed = prepare_interbank(letter.frame)
+            posted.append(Outbound(letter.station, b""))
+            waiting.append((place, unsealed))
+            jobs.append(MACJob(key=letter.key, algorithm=MACAlgorithm.X9_19, data=unsealed.mab))
+        for (place, unsealed), mac in zip(waiting, self.hsm.make_macs(jobs) if jobs else [], strict=True):
+            posted[place] = Outbound(letters[place].station, unsealed.seal(mac))
+        return posted
 
     # -- cards ---------------------------------------------------------------------------------------------------------
 

@@ -154,7 +154,7 @@ class Switch:
     def _sent(self, station: str, frames: list[bytes]) -> None:
         peer = self.peers[station]
         peer.frames += frames
-        peer.got += [decode_interbank(frame).message for frame in frames]
+        peer.got += [decode_interbank(frame).message for frame in frames if frame[45:50] == b"00000"]
 
     # -- wires ---------------------------------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class Switch:
         """Send messages in one batch and return what this peer got back at once."""
         peer.got.clear()
         self.turn(*[(peer, peer.seal(message)) for message in messages])
-        return list(peer.got)
+        return self.inbox(peer)
 
     def ask(self, peer: Peer, message: Message) -> Message:
         [reply] = self.send(peer, message)
@@ -206,7 +206,13 @@ class Switch:
         return f"{self.stan:06d}"
 
     def purchase(
-        self, amount_minor: int = 1234, pan: str = PAN_LANTERN, *, by: Peer | None = None, pin: bool = False, **odd: Value | None
+        self,
+        amount_minor: int = 1234,
+        pan: str = PAN_LANTERN,
+        *,
+        by: Peer | None = None,
+        pin: bool = False,
+        **odd: Value | None,
     ) -> Message:
         peer = by or self.acquirer
         now = local(self.clock.now_ms())

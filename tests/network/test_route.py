@@ -172,7 +172,9 @@ def test_twice_in_one_batch_is_asked_once(switch: Switch) -> None:
     assert len(switch.inbox(switch.issuer)) == 1
 
 
-@pytest.mark.parametrize("odd", [{4: "000000009999"}, {2: PAN_OTHER, 35: f"{PAN_OTHER}=30122010000000000"}, {3: "310000"}, {49: "344"}])
+@pytest.mark.parametrize(
+    "odd", [{4: "000000009999"}, {2: PAN_OTHER, 35: f"{PAN_OTHER}=30122010000000000"}, {3: "310000"}, {49: "344"}]
+)
 def test_a_name_repeated_with_other_contents_is_94(switch: Switch, odd: dict[int, str]) -> None:
     request, _ = switch.paid()
     reply = switch.ask(switch.acquirer, Message("0200", request.fields | odd))
