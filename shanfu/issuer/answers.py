@@ -34,7 +34,7 @@ def answer(request: InterbankFrame, reason: Reason, row: JournalRow | None = Non
             fields[38] = row.auth_code
             if row.balances:
                 fields[54] = row.balances
-    return request.answer(Message(response_mti(message.mti), fields))
+    return request.answer(Message(response_mti(message.mti), fields, kept=message.kept))  # what was odd is echoed as odd
 
 
 def chip_answer(arpc: bytes, code: str, atc: int) -> bytes:
@@ -49,7 +49,8 @@ def chip_answer(arpc: bytes, code: str, atc: int) -> bytes:
 def management_answer(request: InterbankFrame, code: str) -> InterbankFrame:
     """Return the answer to a network management message."""
     message = request.message
-    return request.answer(Message(response_mti(message.mti), message.copy(*_MANAGEMENT_ECHO) | {39: code}))
+    fields = message.copy(*_MANAGEMENT_ECHO) | {39: code}
+    return request.answer(Message(response_mti(message.mti), fields, kept=message.kept))
 
 
 def rejected(frame: bytes) -> bytes | None:

@@ -21,12 +21,17 @@ MAX_SHOWN = 200  # characters of one value
 
 def masked_frame(frame: bytes, message: Message) -> tuple[bytes, tuple[tuple[int, int], ...]]:
     """Return the frame with its secrets overwritten by `*`, and the overwritten ranges; length unchanged."""
-    shown, ranges = bytearray(frame), []
+    shown, ranges, kept = bytearray(frame), [], message.kept or {}
     at = HEAD + 4 + (16 if frame[HEAD + 4] & 0x80 else 8)
     for number in sorted(message.fields):
         row, value = INTERBANK.fields[number], message.fields[number]
         start = at + row.prefix.width
-        size = len(value if isinstance(value, bytes) else value.encode("gbk", "replace")) if row.prefix.digits else row.size
+        if number in kept:
+            size = len(kept[number][1]) - row.prefix.width
+        elif row.prefix.digits:
+            size = len(value if isinstance(value, bytes) else value.encode("gbk"))
+        else:
+            size = row.size
         at = start + size
         if not row.secret:
             continue

@@ -201,6 +201,21 @@ def test_what_is_no_frame_is_dropped(bank: Bank, frame: bytes) -> None:
     assert bank.send(frame) == []
 
 
+@pytest.mark.parametrize(("number", "raw"), [(60, b"0000\x80\x80"), (60, b"0" * 101), (2, b"6" * 25), (43, b"\xff" * 40)])
+def test_odd_fields_come_back_as_they_were(bank: Bank, number: int, raw: bytes) -> None:
+    """Text that is no text, and more of it than the table allows, is read with a warning; the echo must not fail on it."""
+    message = bank.purchase(bank.cards["debit"], 1)
+    written = raw if number == 43 else b"%0*d%b" % (2 if number == 2 else 3, len(raw), raw)
+    message.kept = {number: (message.fields[number], written)}
+    digits = message.text(2) if number != 2 else raw.decode()
+    [answer] = bank.send(bank.sealed(message) if number != 2 else bank.sealed_raw(message, 2, digits))
+    assert answer.text(39) == ("30" if number == 2 else "00")
+    assert number == 43 or (answer.kept or {})[number][1] == written
+    assert bank.worker.tally.refused == 0
+    for event in bank.events.events:
+        assert digits.encode() not in event.raw
+
+
 @pytest.mark.parametrize("missing", [7, 11, 32, 33])
 def test_a_message_without_a_name_is_malformed(bank: Bank, missing: int) -> None:
     answer = bank.ask(bank.purchase(bank.cards["debit"], 1, **{f"f{missing}": None}))
