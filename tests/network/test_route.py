@@ -68,7 +68,7 @@ def test_balance_and_void_are_forwarded(switch: Switch) -> None:
 REFUSED = [
     # code  reason               what is odd                                         row left
     ("91", "ISSUER_AWAY",        lambda s: s.send(s.issuer, s.management(s.issuer, "002")),     {}, True),
-    ("15", "NO_ISSUER",          None,                                               {"f2": "4000000000000002", "f35": None}, True),
+    ("15", "NO_ISSUER",          None,                    {"f2": "4000000000000002", "f35": None}, True),
     ("99", "PIN_UNREADABLE",     None,                    {"f52": bytes(8), "f53": "2600000000000000", "f22": "071"}, True),
     ("30", "FORMAT",             None,                                               {"f41": None}, False),
     ("30", "FORMAT",             None,                                               {"f4": None}, False),
@@ -81,8 +81,9 @@ REFUSED = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("code", "reason", "before", "odd", "row"), REFUSED, ids=[f"{row[0]}-{row[3]}" for row in REFUSED])
-def test_refusals(switch: Switch, code: str, reason: str, before, odd, row: bool) -> None:
+@pytest.mark.parametrize("case", REFUSED, ids=[f"{row[0]}-{row[3]}" for row in REFUSED])
+def test_refusals(switch: Switch, case) -> None:
+    code, reason, before, odd, row = case
     if before:
         before(switch)
     switch.events.drain()
