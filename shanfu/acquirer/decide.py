@@ -23,7 +23,7 @@ __all__ = ["CHAINS", "Check", "Decision", "Facts", "decide", "repeated", "revers
 
 @dataclass(slots=True)
 class Facts:
-    """All that a decision may look at. `original` is what DE61 names; `mac_right` and `pin` are the HSM's verdicts."""
+    """All that a decision may look at. `merchant` is the terminal's, `original` what DE61 names; `mac_right` and `pin` are the HSM's verdicts."""
 
     request: Request
     terminal: Terminal | None = None
@@ -57,11 +57,10 @@ def signed_in(facts: Facts) -> Reason | None:
 
 
 def merchant_known(facts: Facts) -> Reason | None:
-    """The merchant is one of ours, still open, and the terminal stands there."""
-    assert facts.terminal
+    """The terminal's merchant is still served, and is the one that the message names."""
     if facts.merchant is None or not facts.merchant.open:
         return Reason.MERCHANT_UNKNOWN
-    return None if facts.terminal.merchant == facts.merchant.merchant else Reason.TERMINAL_ELSEWHERE
+    return None if facts.request.merchant == facts.merchant.merchant else Reason.TERMINAL_ELSEWHERE
 
 
 def message_mac(facts: Facts) -> Reason | None:

@@ -92,24 +92,20 @@ class Stretch:
         self._prover.lookups(requests, books)
         right = self._prover.right_macs(requests, books)
         facts = [
-            Facts(
-                request,
-                books.terminal(request.terminal),
-                books.merchant(request.merchant),
-                mac_right=good,
-                network_up=network_up,
-            )
+            self._facts(request, books, mac_right=good, network_up=network_up)
             for request, good in zip(requests, right, strict=True)
         ]
-        for fact in facts:  # a merchant that is not the terminal's was not loaded, and is refused as such
-            if fact.terminal and fact.merchant is None:
-                fact.merchant = books.merchant(fact.terminal.merchant)
         with_pin = [fact for fact in facts if fact.mac_right and fact.request.pin_format and not fact.request.fault]
         if with_pin:
             blocks = self._prover.translated([fact.request for fact in with_pin], books)
             for fact, block in zip(with_pin, blocks, strict=True):
                 fact.pin = block
         return facts
+
+    def _facts(self, request: Request, books: AcquirerBooks, *, mac_right: bool, network_up: bool) -> Facts:
+        terminal = books.terminal(request.terminal)
+        merchant = books.merchant(terminal.merchant) if terminal else None
+        return Facts(request, terminal, merchant, mac_right=mac_right, network_up=network_up)
 
     def _prove_answers(self, answers: Sequence[Answer], books: AcquirerBooks) -> None:
         if not answers:

@@ -20,6 +20,7 @@ from shanfu.acquirer import (
     enrol_merchant,
     enrol_terminal,
     install_key,
+    list_batches,
 )
 from shanfu.clock import ManualClock, local
 from shanfu.crypto import PIN, Cipher, PinFormat, decipher_pin, ecb_mac, encipher_pin, left4_text, odd_parity, x9_19
@@ -252,6 +253,11 @@ class Till:
         fields: Fields = original.copy(2, 3, 4, 11, 14, 22, 23, 25, 41, 42, 49, 60) | {39: reason}  # type: ignore[assignment]
         return self.frame("0400", self._changed(fields, odd))
 
+    @staticmethod
+    def sent_fields(raw: bytes) -> Fields:
+        """The fields of a frame without its MAC."""
+        return {number: value for number, value in decode_pos(raw).message.fields.items() if number != 64}
+
     def right(self, raw: bytes) -> bool:
         """Whether the MAC of an answer is right."""
         return self.mac_of(self.mak, mab_of(raw)) == decode_pos(raw).message.fields[64]
@@ -265,6 +271,7 @@ class Bank:
     config: AcquirerConfig = field(default_factory=lambda: AcquirerConfig(institution=ACQUIRER))
     where: str = ""
     watch: bool = True
+    delay_ms: int = 0  # how long frames have lain in the inbox
 
     def __post_init__(self) -> None:
         self.clock, self.hsm, self.events = ManualClock(START_MS), SoftHSM(LMK.generate()), Recorder()
@@ -305,7 +312,8 @@ class Bank:
 
     def turn(self, *batch: tuple[str, bytes]) -> list[Outbound]:
         """Work a batch of (station, frame) and return what leaves."""
-        self.worker.turn([Inbound(station, frame, arrived_ms=self.clock.now_ms()) for station, frame in batch])
+        arrived_ms = self.clock.now_ms() - self.delay_ms
+        self.worker.turn([Inbound(station, frame, arrived_ms=arrived_ms) for station, frame in batch])
         return self.drain()
 
     def drain(self) -> list[Outbound]:
@@ -362,6 +370,22 @@ class Bank:
         answer = Message("0830", asked.copy(7, 11, 33, 70) | {39: "00"})
         assert self.turn((NETWORK, self.network.frame(answer))) == []
         self.reset_keys()
+
+    def link_down(self) -> None:
+        self.worker.turn([Inbound(NETWORK, kind=Kind.DOWN)])
+
+    def link_up(self) -> None:
+        """The link comes back; nobody answers the sign-on yet."""
+        self.worker.turn([Inbound(NETWORK, kind=Kind.UP)])
+        self.drain()
+
+    def settle(self, till: Till) -> Message:
+        """Settle what the journal says, and open the next batch."""
+        [view] = [v for v in list_batches(self.store) if (v.batch.terminal, v.batch.number) == (till.terminal, till.batch)]
+        answer = self.ask(till, till.settlement(view.totals))
+        assert SettlementTotals.parse(answer.text(48)).domestic_verdict == 1
+        self.sign_in(till)
+        return answer
 
     def reset_keys(self) -> None:
         for kind in ("MAK", "PIK"):
