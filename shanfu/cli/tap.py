@@ -36,19 +36,18 @@ def command(
 ) -> int:  # fmt: skip
     """Wave a card at a terminal and pay."""
     from shanfu.cli.story import tell
-    from shanfu.events import Recorder, join_traces
     from shanfu.money import Currency, Money
-    from shanfu.sandbox import card_named, merchant_named, open_or_build
+    from shanfu.sandbox import acquirer_of, card_named, merchant_named, one_story, open_or_build
     from shanfu.terminal import print_receipt
 
     card_named(card_name)
     money = Money.parse(amount, Currency.of(currency or merchant_named(merchant).currency))
     world = open_or_build(data)
-    recorder = Recorder()
-    with _a_till(world, merchant, fault=fault, keypad=_keypad(pin), recorder=recorder) as till, world.card(card_name) as card:
+    feeds: dict[str, Any] = {}
+    with _a_till(world, merchant, fault=fault, keypad=_keypad(pin), feeds=feeds) as till, world.card(card_name) as card:
         till.present(card)
         receipt = till.do(till.terminal.pay(money))
-    events = join_traces(recorder.events)
+    events = one_story(feeds, acquirer=acquirer_of(merchant))
     if as_json:
         show_json(tap_object(receipt, events, device=card_name))
     else:
@@ -60,7 +59,7 @@ def command(
 
 @contextmanager
 def _a_till(
-    world: Any, merchant: str, *, fault: str | None, keypad: Callable[[str], str | None], recorder: Any
+    world: Any, merchant: str, *, fault: str | None, keypad: Callable[[str], str | None], feeds: dict[str, Any]
 ) -> Iterator[Any]:
     from shanfu.sandbox import local_till, running, tcp_till
 
@@ -68,10 +67,10 @@ def _a_till(
         if fault:
             hint = "use --card faults and an amount of 666.01 to 666.05"
             raise ConfigError(f"--fault: the hosts run in processes of their own (`shanfu up`); {hint}")
-        with tcp_till(world, merchant, keypad=keypad, recorder=recorder) as till:
+        with tcp_till(world, merchant, keypad=keypad, feeds=feeds) as till:
             yield till
     else:
-        with local_till(world, merchant, fault=fault, keypad=keypad, recorder=recorder) as till:
+        with local_till(world, merchant, fault=fault, keypad=keypad, feeds=feeds) as till:
             yield till
 
 

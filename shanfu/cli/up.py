@@ -24,6 +24,7 @@ def command(data: str, watch: bool) -> None:
         signal.signal(number, lambda caught, _: stopping.append(caught))
     with Fleet(world, watch=watch) as fleet:
         fleet.start()
+        fleet.wait_signed_on()
         for name, process in fleet.processes.items():
             click.echo(f"{name:<18} 127.0.0.1:{world.settings.ports[name]}  process {process.pid}")
         note(f"up: {world.folder} serves; pay with `shanfu tap --data {world.folder} --amount 12.34`; stop with Ctrl-C")

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import bindparam, func, select
-
 from shanfu.hsm import Keyring, KeyRow, keys_table
 from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, account_name
 from shanfu.issuer.cards import BY_CARD, CARDS, Card
@@ -19,35 +17,12 @@ from shanfu.issuer.ledger import ENTRIES
 from shanfu.issuer.links import DAYS, LINKS
 from shanfu.issuer.requests import Request
 from shanfu.issuer.tables import METADATA
-from shanfu.store import Schema, Shelf, Statement, Transaction, bucket_of
+from shanfu.store import Schema, Sequencer, Shelf, Transaction, bucket_of
 
-__all__ = ["KEYS", "SCHEMA", "IssuerBooks", "Numbers"]
+__all__ = ["KEYS", "SCHEMA", "IssuerBooks"]
 
 KEYS: Final = Shelf(keys_table(METADATA), KeyRow)
 SCHEMA: Final = Schema(party="issuer", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
-
-_LAST: Final = Statement(select(func.max(JOURNAL.table.c.seq)).where(JOURNAL.table.c.bucket == bindparam("bucket")), "bucket")
-EPOCH_MS: Final = 1_577_836_800_000  # as in the store's sequencer: 2020-01-01, 43 bits of milliseconds, then a counter
-COUNTER_BITS: Final = 20
-
-
-class Numbers:
-    """Gives the journal's row numbers: they grow with time, and go on from the last one the books hold."""
-
-    def __init__(self, buckets: int) -> None:
-        self._buckets = buckets
-        self._last: int | None = None
-
-    def seed(self, tx: Transaction) -> None:
-        """Learn the last number in the books, once in a process."""
-        if self._last is None:
-            found = [tx.one(_LAST, (bucket,)) for bucket in range(self._buckets)]
-            self._last = max(int(row[0] or 0) for row in found if row)
-
-    def next(self, now_ms: int) -> int:
-        """Return a number larger than all before."""
-        self._last = max((self._last or 0) + 1, (now_ms - EPOCH_MS) << COUNTER_BITS)
-        return self._last
 
 
 class IssuerBooks:
@@ -56,8 +31,7 @@ class IssuerBooks:
     __slots__ = ("_numbers", "accounts", "cards", "customers", "days", "entries", "journal", "keys", "links",
                  "now_ms", "tx")  # fmt: skip
 
-    def __init__(self, tx: Transaction, *, now_ms: int, numbers: Numbers) -> None:
-        numbers.seed(tx)
+    def __init__(self, tx: Transaction, *, now_ms: int, numbers: Sequencer) -> None:
         self.tx, self.now_ms, self._numbers = tx, now_ms, numbers
         self.keys = Keyring(KEYS, tx, now_ms=now_ms)
         self.customers = CUSTOMERS.open(tx)
@@ -76,7 +50,7 @@ class IssuerBooks:
 
     def next_seq(self) -> int:
         """Return the number of the next journal row."""
-        return self._numbers.next(self.now_ms)
+        return self._numbers.next(self.tx, now_ms=self.now_ms)
 
     def load(self, requests: Sequence[Request], buckets: int) -> None:
         """Fetch cards, journal rows and accounts of these requests, whose `card` is set."""

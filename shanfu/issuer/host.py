@@ -15,12 +15,12 @@ from shanfu.hsm import HSM, KeyBlock, Proof
 from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, prepare_interbank
 from shanfu.issuer.accounts import Account, account_name
 from shanfu.issuer.answers import MACED, answer, answerable, chip_answer, rejected
-from shanfu.issuer.books import IssuerBooks, Numbers
+from shanfu.issuer.books import IssuerBooks
 from shanfu.issuer.clearing import clear_closed_days, release_lapsed
 from shanfu.issuer.config import IssuerConfig
 from shanfu.issuer.decide import Facts, decide, repeated
 from shanfu.issuer.events import decision_event, frame_event, remark
-from shanfu.issuer.journal import JournalRow
+from shanfu.issuer.journal import JOURNAL, JournalRow
 from shanfu.issuer.management import Management
 from shanfu.issuer.prove import Prover
 from shanfu.issuer.reasons import Reason
@@ -28,7 +28,7 @@ from shanfu.issuer.record import record
 from shanfu.issuer.requests import Kind, Request, read
 from shanfu.links import Inbound, Outbound, Turn
 from shanfu.links import Kind as Arrival
-from shanfu.store import Transaction
+from shanfu.store import Sequencer, Transaction
 
 __all__ = ["Issuer"]
 
@@ -54,7 +54,7 @@ class Issuer:
         self.name, self._config, self._watch = config.name, config, watch
         self._hsm, self._prover = hsm, Prover(hsm, config)
         self._management = Management(config, self._prover)
-        self._numbers = Numbers(config.buckets)
+        self._numbers = Sequencer(JOURNAL.table)
         self._mak: KeyBlock | None = None  # the last one seen, for refusals that cannot look into the books
 
     # -- the three questions a host is asked ---------------------------------------------------------------------------

@@ -18,11 +18,12 @@ from typing import Self
 
 import msgspec
 
+from shanfu import network
 from shanfu.errors import ConfigError, LinkTimeout
 from shanfu.events import Event
 from shanfu.sandbox.world import HOSTS, World
 
-__all__ = ["Fleet", "append_event", "read_events"]
+__all__ = ["EventEnds", "EventFile", "Fleet", "read_events", "ready_line"]
 
 START_S = 60  # an interpreter, its imports and a migration, on a busy machine
 STOP_S = 10
@@ -34,6 +35,7 @@ class Fleet:
     def __init__(self, world: World, *, watch: bool = False) -> None:
         self.world, self._watch = world, watch
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._began_ms: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -44,10 +46,30 @@ class Fleet:
     def start(self, names: Iterable[str] = HOSTS, *, environment: Mapping[str, str] | None = None) -> None:
         """Start hosts and wait until each listens; ConfigError with the host's own words when one does not."""
         fresh = list(names)
+        self._began_ms |= dict.fromkeys(fresh, self.world.clock.now_ms())
         for name in fresh:
             self._launch(name, environment or {})
         for name in fresh:
             self._wait(name)
+
+    def wait_signed_on(self) -> None:
+        """Wait until every member has signed on to the network and has its keys; LinkTimeout when one does not."""
+        until = time.monotonic() + START_S
+        while time.monotonic() < until:
+            with self.world.store("network", read_only=True) as store:
+                members = network.list_members(store)
+            if all(member.ready and member.signed_on_ms >= self._began(member.name) for member in members):
+                return
+            time.sleep(0.05)
+        raise LinkTimeout("network: not all members have signed on")
+
+    def _began(self, member: str) -> int:
+        """Return when the later of a member and the network was started: signing on before that does not count."""
+        return max(self._began_ms.get(member, 0), self._began_ms.get("network", 0))
+
+    def close_day(self) -> None:
+        """Have the network's operator close the business date now."""
+        self._signal("network", signal.SIGUSR1)
 
     def kill(self, name: str) -> None:
         """Kill a host as a power cut would (SIGKILL)."""
@@ -117,11 +139,6 @@ class Fleet:
         return self.world.folder / name / "log.jsonl"
 
 
-def append_event(path: Path) -> "EventFile":
-    """Return an `Events` that writes each event as a line of JSON."""
-    return EventFile(path)
-
-
 class EventFile:
     """Where a watched host tells."""
 
@@ -142,6 +159,21 @@ def read_events(path: Path, start: int = 0) -> tuple[list[Event], int]:
         data = file.read()
     whole = data[: data.rfind(b"\n") + 1]
     return [msgspec.json.decode(line, type=Event) for line in whole.splitlines()], start + len(whole)
+
+
+class EventEnds:
+    """Where the event files of a world end now, to read later what came after."""
+
+    def __init__(self, world: World) -> None:
+        self._files = {name: world.folder / name / "events.jsonl" for name in HOSTS}
+        self._ends = {name: path.stat().st_size if path.exists() else 0 for name, path in self._files.items()}
+
+    def told(self) -> dict[str, list[Event]]:
+        """Return what each host has told since, and remember the new ends."""
+        feeds = {}
+        for name, path in self._files.items():
+            feeds[name], self._ends[name] = read_events(path, self._ends[name])
+        return feeds
 
 
 def ready_line(name: str, ports: list[int]) -> str:

@@ -4,6 +4,7 @@ Who calls whom: acquirers call the network, the network calls issuers, terminals
 the certificate's name under TLS, and by the header's source without; terminals by their connection.
 """
 
+import signal
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 from shanfu.errors import ConfigError
 from shanfu.events import Events, nobody
 from shanfu.iso8583 import InterbankFrames, PosFrames
-from shanfu.links import ClientLink, Host, Limits, ServerLink, client_context, run_host, server_context
+from shanfu.links import ClientLink, Host, Limits, ServerLink, Turn, client_context, run_host, server_context
+from shanfu.network import NetworkBooks
 from shanfu.sandbox.faults import LATE_MS, FaultyIssuer
 from shanfu.sandbox.people import NETWORK
 from shanfu.sandbox.world import HOSTS, World, role
@@ -36,6 +38,8 @@ def serve(
     host: Host[Any] = world.host(name, watch=events is not nobody)
     if kind == "issuer":
         host = FaultyIssuer(host, late_ms=world.settings.timeouts.network_ms + LATE_MS)
+    elif kind == "network":
+        host = Operated(host)
     with world.store(name) as store:
         run_host(
             host,
@@ -47,6 +51,24 @@ def serve(
             urgent=is_pos_reversal if kind == "acquirer" else is_interbank_reversal,
             ready=ready,
         )
+
+
+class Operated:
+    """The network with its operator: SIGUSR1 asks for the cut-off, which the next tick does."""
+
+    def __init__(self, host: Host[NetworkBooks]) -> None:
+        self.name, self.books, self.handle, self.refuse = host.name, host.books, host.handle, host.refuse
+        self._host, self._close = host, False
+        signal.signal(signal.SIGUSR1, lambda *_: self._ask())
+
+    def _ask(self) -> None:
+        self._close = True
+
+    def due(self, books: NetworkBooks) -> Turn:
+        """Pass the operator's wish on with the rest of what is due."""
+        if self._close:
+            books.state.close_asked, self._close = 1, False
+        return self._host.due(books)
 
 
 def links_of(world: World, name: str) -> list[ServerLink | ClientLink]:

@@ -12,20 +12,21 @@ from typing import Any, TypeVar
 from shanfu.card import Card, Interface
 from shanfu.clock import ManualClock, SystemClock
 from shanfu.dialogue import Dialogue, run
-from shanfu.events import Events, Recorder, nobody
+from shanfu.events import Event, Events, Recorder, nobody
 from shanfu.iso8583 import InterbankFrames, PosFrames
 from shanfu.links import FaultKind, LoopNet, Passage, TerminalLink, client_context, listens
 from shanfu.sandbox.faults import bad_mac, malformed
 from shanfu.sandbox.people import NETWORK, merchant_named
-from shanfu.sandbox.processes import read_events
+from shanfu.sandbox.processes import EventEnds
 from shanfu.sandbox.world import HOSTS, World
 from shanfu.terminal import ACQUIRER, CARD, PIN_PAD, Reader, Receipt, Terminal, matches
 
-__all__ = ["FAULTS", "Till", "acquirer_of", "local_till", "loop_line", "open_net", "provoke", "running",
+__all__ = ["FAULTS", "Feeds", "Till", "acquirer_of", "local_till", "loop_line", "open_net", "provoke", "running",
     "tcp_line", "tcp_till", "till",
 ]  # fmt: skip
 
 T = TypeVar("T")
+Feeds = dict[str, list[Event]]  # what each party told, in its own order
 SETTLE_MS = 1_000  # ten ticks: reversals kept by each host in turn reach the issuer
 
 # fmt: off
@@ -103,24 +104,24 @@ def running(world: World, merchant: str) -> bool:
 
 
 @contextmanager
-def tcp_till(world: World, merchant: str, *, keypad: Callable[[str], str | None], recorder: Recorder) -> Iterator[Till]:
-    """Switch a terminal on against running hosts; what watched hosts tell meanwhile is recorded too."""
-    files = {name: world.folder / name / "events.jsonl" for name in HOSTS}
-    starts = {name: path.stat().st_size if path.exists() else 0 for name, path in files.items()}
+def tcp_till(world: World, merchant: str, *, keypad: Callable[[str], str | None], feeds: Feeds) -> Iterator[Till]:
+    """Switch a terminal on against running hosts; what watched hosts tell meanwhile is in `feeds` afterwards."""
+    recorder, ends = Recorder(), EventEnds(world)
     with tcp_line(world, merchant) as ask, till(world, merchant, ask, keypad=keypad, events=recorder) as it:
         yield it
-    told = [event for name, path in files.items() for event in read_events(path, starts[name])[0]]
-    recorder.events = sorted([*recorder.events, *told], key=lambda event: event.at_ms)
+    feeds["terminal"] = recorder.drain()
+    feeds |= ends.told()
 
 
 @contextmanager
 def local_till(
-    world: World, merchant: str, *, fault: str | None = None, keypad: Callable[[str], str | None], recorder: Recorder
+    world: World, merchant: str, *, fault: str | None = None, keypad: Callable[[str], str | None], feeds: Feeds
 ) -> Iterator[Till]:
     """Switch a terminal on with all hosts in this process; time is the machine's, but waits pass at once.
 
     The moment reached is kept in the folder, so that the next till does not begin before this one ended.
     """
+    recorder = Recorder()
     clock = ManualClock(max(SystemClock().now_ms(), _reached_ms(world)))
     here = World(world.folder, world.settings, clock)
     with open_net(here, clock, events=recorder) as net:
@@ -132,6 +133,7 @@ def local_till(
             net.heal()
             net.advance(SETTLE_MS)  # what was left to store-and-forward goes its way
         _clock_file(world).write_text(str(clock.now_ms()))
+    feeds["world"] = recorder.drain()  # one process: what happened is in order already
 
 
 def _clock_file(world: World) -> Path:
