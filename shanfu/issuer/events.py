@@ -64,9 +64,9 @@ def decision_event(source: str, facts: Facts, decision: Decision, *, at_ms: int)
     what = request.kind.value
     if request.amount_minor:
         what += f" {_money(request.amount_minor, request.currency)}"
-    verdict = "approved" if reason.approved else "refused"
+    verdict = f"{reason.en} {reason.code}" if reason.approved else f"refused {reason.code} {reason.en}"
     return Event(
-        source=source, title=f"{verdict} {reason.code}, {reason.en}: {what}", detail=explain(facts, decision),
+        source=source, title=f"{verdict}: {what}", detail=explain(facts, decision),
         reason=reason.name, trace=request.name, at_ms=at_ms,
     )  # fmt: skip
 

@@ -274,7 +274,7 @@ def test_every_decision_tells_every_check(bank: Bank) -> None:
     bank.ask(bank.purchase(bank.cards["debit"], 100, pin="654321"))
     [event] = [event for event in bank.events.events if event.reason == "PIN_WRONG"]
     told = list(event.detail.values())
-    assert event.title == "refused 55, wrong PIN: purchase ¥1.00"
+    assert event.title == "refused 55 wrong PIN: purchase ¥1.00"
     assert event.detail["pin"] == "PIN_WRONG: wrong PIN (wrong, 3 tries were left)"
     assert event.detail["funds"] == "not reached"
     purchase_checks = next(chain for kind, chain in CHAINS.items() if kind.value == "purchase").checks
