@@ -8,34 +8,54 @@ from shanfu.events import Event
 __all__ = ["tell"]
 
 WIDTH = 118
-BYTES_SHOWN = 48  # of a frame: what fits a line or two; --json has all
+BYTES_SHOWN, BRIEF_BYTES = 24, 10  # of a message; --json has all
+NAMED = ("cvm",)  # what is told of a decision even in brief
 PARTIES_ZH = {"terminal": "终端", "card": "卡片", "acquirer": "收单", "network": "转接", "issuer": "发卡"}
+BANKS_ZH = {"lantern": "灯笼", "harbour": "海港"}
 
 
-def tell(events: Iterable[Event], *, lang: str = "en", whole: bool = False) -> str:
-    """Return events as a story; `whole` shows all bytes."""
-    return "\n".join(line for event in events for line in _lines(event, lang, whole))
+def tell(events: Iterable[Event], *, lang: str = "en", brief: bool = False) -> str:
+    """Return events as a story: a message is a line and its first bytes, a decision a line and what was looked at.
+
+    `brief` leaves out the tap itself, network management, and of decisions everything that was right.
+    """
+    chosen = [event for event in events if not (brief and _known_by_now(event))]
+    return "\n".join(line for event in chosen for line in _lines(event, lang, brief))
 
 
-def _lines(event: Event, lang: str, whole: bool) -> list[str]:
+def _known_by_now(event: Event) -> bool:
+    routine = ("candidate list", "display: present", "display: card read", "display: authorising")
+    managing = ("0800", "0810", "0820", "0830", "network management")
+    return event.wire == "apdu" or event.title.startswith((*routine, *managing)) or "0820" in event.title
+
+
+def _lines(event: Event, lang: str, brief: bool) -> list[str]:
     source, target = _party(event.source, lang), _party(event.target, lang)
-    head = f"{source} → {target}" if target else f"{source}"
-    lines = [f"  {head:<40} {event.title}"]
-    if event.reason and event.reason not in event.title:
-        lines.append(f"      reason: {event.reason}")
-    if event.raw:
-        shown = event.raw if whole else event.raw[:BYTES_SHOWN]
-        more = "" if len(shown) == len(event.raw) else f" … {len(event.raw)} bytes"
-        text = shown.hex(" ").upper() + more
-        lines += textwrap.wrap(text, WIDTH - 6, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    if not event.wire and event.detail:
-        words = "; ".join(f"{key}: {value}" for key, value in event.detail.items())
-        lines += textwrap.wrap(words, WIDTH - 6, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    return lines
+    if not event.wire:
+        return _decision(source, event, lang=lang, brief=brief)
+    most = BRIEF_BYTES if brief else BYTES_SHOWN
+    shown = event.raw[:most].hex(" ").upper() + (f" … {len(event.raw)} bytes" if len(event.raw) > most else "")
+    head = f"  {source} → {target}: {event.title}"
+    return [f"{head:<66} {shown}"] if brief else [head, f"      {shown}"]
+
+
+def _decision(source: str, event: Event, *, lang: str, brief: bool) -> list[str]:
+    if event.title.startswith("display: "):
+        return [f"  {source} ▷ {event.detail.get('zh', '') if lang == 'zh' else event.title.removeprefix('display: ')}"]
+    detail = event.detail
+    if brief:
+        detail = {key: value for key, value in detail.items() if key in NAMED or _went_wrong(value)}
+    words = "; ".join(f"{key}: {value}" for key, value in detail.items())
+    told = textwrap.wrap(words, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return [f"  {source} · {event.title}", *told]
+
+
+def _went_wrong(value: str) -> bool:
+    return value[:1].isupper() and ": " in value  # a refusal's name, then its words
 
 
 def _party(name: str, lang: str) -> str:
     if lang != "zh":
         return name
     kind, _, bank = name.partition("-")
-    return PARTIES_ZH.get(kind, kind) + (f"({bank})" if bank else "")
+    return PARTIES_ZH.get(kind, kind) + (f"（{BANKS_ZH.get(bank, bank)}）" if bank else "")

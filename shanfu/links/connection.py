@@ -36,6 +36,7 @@ class ServerLink:
     framing: FramingFactory
     tls: ssl.SSLContext | None = None
     identify: Identify | None = None  # an institution's name from its first frame; None: a link for terminals
+    caller: str = ""  # the one institution that calls here and waits to be spoken to: without TLS nothing else names it
     idle_frame: bytes = b""  # what says "still here"; empty: this dialect has none
     idle_s: float = 60.0
 
@@ -60,7 +61,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, hub: Hub, link: ServerLink | ClientLink, given: str) -> None:
         self._hub, self._link, self._given = hub, link, given
         self._station = ""  # until it is known who this is
-        self._announce = isinstance(link, ClientLink) or link.identify is not None
+        self._announce = isinstance(link, ClientLink) or link.identify is not None or bool(link.caller)
         self._framing = link.framing()
         self._transport: asyncio.Transport | None = None
         self._address = ""
@@ -84,7 +85,7 @@ class Connection(asyncio.Protocol):
         elif self._hub.full:
             self._end("the host has as many connections as it allows")
         elif self._link.tls is None:
-            self._begin("" if self._announce else self._given)
+            self._begin(self._link.caller or ("" if self._announce else self._given))
         else:
             transport.pause_reading()
             task = asyncio.get_running_loop().create_task(self._shake_hands(transport, self._link.tls))

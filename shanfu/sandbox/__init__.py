@@ -10,6 +10,7 @@ Files in reading order: `people.py` (who lives here), `settings.py`, `world.py` 
 """
 
 from shanfu.sandbox.build import build, open_or_build
+from shanfu.sandbox.demo import Act, free_ports, play
 from shanfu.sandbox.faults import FAULT_AMOUNTS, FaultyIssuer
 from shanfu.sandbox.journals import business_dates, reconcile_world, require_dates
 from shanfu.sandbox.people import CARDS, MERCHANTS, PIN, card_named, merchant_named
@@ -22,8 +23,8 @@ from shanfu.sandbox.till import Till, acquirer_of, local_till, open_net, running
 from shanfu.sandbox.world import HOSTS, World
 
 __all__ = [
-    "CARDS", "FAULT_AMOUNTS", "HOSTS", "MERCHANTS", "PIN", "Difference", "EventEnds", "EventFile", "FaultyIssuer", "Finding",
-    "Fleet", "Report", "Settings", "Till", "Timeouts", "Verdict", "World", "acquirer_of", "build", "business_dates",
-    "card_named", "local_till", "match", "merchant_named", "one_story", "open_net", "open_or_build", "read_events",
-    "ready_line", "reconcile_world", "require_dates", "running", "serve", "tcp_till",
+    "CARDS", "FAULT_AMOUNTS", "HOSTS", "MERCHANTS", "PIN", "Act", "Difference", "EventEnds", "EventFile", "FaultyIssuer",
+    "Finding", "Fleet", "Report", "Settings", "Till", "Timeouts", "Verdict", "World", "acquirer_of", "build",
+    "business_dates", "card_named", "free_ports", "local_till", "match", "merchant_named", "one_story", "open_net",
+    "open_or_build", "play", "read_events", "ready_line", "reconcile_world", "require_dates", "running", "serve", "tcp_till",
 ]  # fmt: skip
