@@ -8,17 +8,14 @@ writes the next revision for the engineer to read and correct:
     python -c "from shanfu.issuer import SCHEMA as s; from shanfu.store import draft; print(draft(s))" >format_1.py
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, create_engine, event, inspect, text
+from sqlalchemy import Connection, MetaData, column, create_engine, event, inspect, select, table, text
 from sqlalchemy.exc import DBAPIError
 
 from shanfu.errors import StoreError, StoreGone, StoreVersion
@@ -26,10 +23,16 @@ from shanfu.store.database import Database
 from shanfu.store.database import database as at
 
 if TYPE_CHECKING:
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     from shanfu.store.engine import Schema
+
+# alembic is imported where it works: books of our own format, the common case, are opened without it
 
 __all__ = ["current_format", "differences", "draft", "require", "upgrade"]
 
+FORMAT_FILE = re.compile(r"format_(\d+)\.py")
 DRAFT = '''"""Format {number} of the {party}'s books."""
 
 import sqlalchemy as sa
@@ -73,6 +76,8 @@ def current_format(where: str | Path, schema: "Schema") -> int:
 
 def differences(where: str | Path, schema: "Schema") -> list[str]:
     """Create or upgrade the books at `where` and return in words how their tables differ from the metadata; [] is right."""
+    from alembic.autogenerate import compare_metadata
+
     with _upgraded(where, schema) as connection:
         found = [repr(difference) for difference in compare_metadata(_context(connection, schema), schema.metadata)]
         if connection.dialect.name == "sqlite":
@@ -82,6 +87,8 @@ def differences(where: str | Path, schema: "Schema") -> list[str]:
 
 def draft(schema: "Schema") -> str:
     """Return the text of the revision that leads from the newest format to the metadata."""
+    from alembic.autogenerate import produce_migrations, render_python_code
+
     with _upgraded(":memory:", schema) as connection:
         script = produce_migrations(_context(connection, schema), schema.metadata)
         assert script.upgrade_ops is not None
@@ -104,6 +111,9 @@ def _upgraded(where: str | Path, schema: "Schema") -> Iterator[Connection]:
 
 
 def _upgrade(connection: Connection, schema: "Schema", found: int) -> None:
+    from alembic.operations import Operations
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     script, context = _script(schema), _context(connection, schema)
     steps = list(script.iterate_revisions("head", str(found) if found else "base"))
     with Operations.context(context):
@@ -139,14 +149,19 @@ class _Session:
 
 
 def _head(schema: "Schema") -> int:
-    return int(_script(schema).get_current_head() or 0)
+    numbers = (FORMAT_FILE.fullmatch(path.name) for path in schema.migrations.iterdir())
+    return max((int(found.group(1)) for found in numbers if found), default=0)
 
 
-def _script(schema: "Schema") -> ScriptDirectory:
+def _script(schema: "Schema") -> "ScriptDirectory":
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory(dir=str(schema.migrations), version_locations=[str(schema.migrations)])
 
 
-def _context(connection: Connection, schema: "Schema") -> MigrationContext:
+def _context(connection: Connection, schema: "Schema") -> "MigrationContext":
+    from alembic.migration import MigrationContext
+
     def ours(_thing: Any, name: str | None, kind: str, reflected: bool, _compared: Any) -> bool:
         return not (kind == "table" and reflected and str(name).endswith("_format"))
 
@@ -157,7 +172,7 @@ def _context(connection: Connection, schema: "Schema") -> MigrationContext:
 def _found(connection: Connection, schema: "Schema", label: str) -> int:
     tables = set(inspect(connection).get_table_names())
     if f"{schema.party}_format" in tables:
-        revision = _context(connection, schema).get_current_revision()
+        revision = connection.execute(select(column("version_num")).select_from(table(f"{schema.party}_format"))).scalar()
         return int(revision) if revision else 0
     owners = sorted(name.removesuffix("_format") for name in tables if name.endswith("_format"))
     if owners or tables & set(schema.metadata.tables):
