@@ -50,7 +50,7 @@ def verdict(source: Message, code: str, *, day: str, issuer: str = "") -> Messag
     fields[15], fields[39] = day[4:], code
     if issuer:
         fields[100] = issuer
-    return Message(response_mti(source.mti), fields)
+    return _like(source, response_mti(source.mti), fields)
 
 
 def answer(source: Message, row: JournalRow) -> Message:
@@ -65,7 +65,7 @@ def answer(source: Message, row: JournalRow) -> Message:
         fields[38] = row.auth_code
     if row.balances:
         fields[54] = row.balances
-    return Message(response_mti(row.mti), fields)
+    return _like(source, response_mti(row.mti), fields)
 
 
 def advice_answer(source: Message, item: ForwardRow, *, issuer: str) -> Message:
@@ -82,14 +82,14 @@ def request_for_issuer(request: Message, *, day: str, issuer: str, pin: bytes | 
     fields[15], fields[100] = day[4:], issuer
     if pin is not None:
         fields[52] = pin
-    return Message(f"{request.mti[:3]}0", fields)
+    return _like(request, f"{request.mti[:3]}0", fields)
 
 
 def carried(advice: Message, *, day: str, issuer: str) -> Message:
     """Return a reversal or refund as it is stored and forwarded."""
     fields: Fields = advice.copy(*_ADVICE)
     fields[15], fields[100] = day[4:], issuer
-    return Message(f"{advice.mti[:3]}0", fields)
+    return _like(advice, f"{advice.mti[:3]}0", fields)
 
 
 def reversal_of(request: Message, row: JournalRow, *, network: str, why: str, seq: int, now_ms: int) -> Message:
@@ -99,12 +99,12 @@ def reversal_of(request: Message, row: JournalRow, *, network: str, why: str, se
     fields[90] = OriginalData.of(mti=request.mti, stan=text(11), sent=text(7), acquirer=text(32), forwarder=text(33)).encode()
     fields[7], fields[11], fields[33] = f"{local(now_ms):%m%d%H%M%S}", stan_of(seq), network
     fields[15], fields[39], fields[100] = row.business_date[4:], why, row.issuer
-    return Message("0420", fields)
+    return _like(request, "0420", fields)
 
 
 def kept(message: Message) -> bytes:
     """Return what is kept of a request while its issuer is asked, to be sealed: no track, no PIN, no chip data."""
-    return INTERBANK.encode(Message(message.mti, message.copy(*_KEPT)))
+    return INTERBANK.encode(_like(message, message.mti, message.copy(*_KEPT)))
 
 
 def restored(plain: bytes, *, repeat: bool = False) -> Message:
@@ -113,6 +113,11 @@ def restored(plain: bytes, *, repeat: bool = False) -> Message:
     if repeat and message.mti in ("0220", "0420"):
         message.mti = f"{message.mti[:3]}1"
     return message
+
+
+def _like(source: Message, mti: str, fields: Fields) -> Message:
+    """Return a message whose odd but readable fields (too long, not GBK) go on exactly as they came."""
+    return Message(mti, fields, (), source.kept)
 
 
 # -- network management ------------------------------------------------------------------------------------------------

@@ -59,9 +59,13 @@ def name_present(facts: Facts) -> Reason | None:
 
 
 def speaks_for_itself(facts: Facts) -> Reason | None:
-    """DE32 must be the sending member's: nobody asks in another's name."""
-    sender = facts.sender
-    return None if sender and facts.arrival.acquirer == sender.institution else Reason.NOT_YOURS
+    """DE32 and DE33, of the message and of an original it names, are the sender's: nobody asks or takes back for another."""
+    sender, arrival = facts.sender, facts.arrival
+    if sender is None:
+        return Reason.NOT_YOURS
+    own = f".{sender.institution}.{sender.institution}"
+    is_own = arrival.name.endswith(own) and (not arrival.original or arrival.original.endswith(own))
+    return None if is_own else Reason.NOT_YOURS
 
 
 def in_time(facts: Facts) -> Reason | None:

@@ -7,7 +7,7 @@ from shanfu.links import Kind
 from shanfu.network import NetworkConfig, dead_letters, forward_queue, journal_lines
 from shanfu.network.forward import FORWARDS
 from shanfu.store import Statement
-from tests.network.switch import LANTERN, NETWORK, PAN_OTHER, TODAY, Switch
+from tests.network.switch import HARBOUR, LANTERN, NETWORK, PAN_OTHER, TODAY, Switch
 
 
 def states(switch: Switch) -> list[tuple[str, str]]:
@@ -117,6 +117,13 @@ ODD_REVERSALS = [
 def test_a_reversal_that_does_not_fit_is_refused(switch: Switch, code: str, odd: dict[str, Value | None]) -> None:
     paid, _ = switch.paid()
     assert switch.ask(switch.acquirer, switch.reversal(paid, **odd)).text(39) == code
+    assert (states(switch), carried(switch)) == ([("APPROVED", "00")], [])
+
+
+def test_nobody_reverses_for_another(switch: Switch) -> None:
+    paid, _ = switch.paid()
+    theirs = switch.reversal(paid, f32=HARBOUR, f33=HARBOUR)  # DE90 still names Lantern's payment
+    assert switch.ask(switch.harbour, theirs).text(39) == "58"
     assert (states(switch), carried(switch)) == ([("APPROVED", "00")], [])
 
 

@@ -1,11 +1,14 @@
 """Links: signing on and off, key resets and what may go wrong with them, cut-off news, frames that are none."""
 
+import random
+
 import pytest
 
 from shanfu.errors import ConfigError
 from shanfu.iso8583 import Message, Value, decode_interbank, encode_interbank
 from shanfu.links import Inbound, Kind
 from shanfu.network import NetworkConfig, list_members
+from tests.budget import examples
 from tests.network.switch import HARBOUR, NETWORK, Switch, sealed
 
 
@@ -182,6 +185,22 @@ def test_noise_is_told_and_dropped(switch: Switch, frame: bytes) -> None:
     switch.turn((switch.acquirer, frame))
     assert switch.acquirer.frames == []
     assert "FORMAT" in switch.reasons()
+
+
+def test_flipped_bits_never_spoil_a_turn(switch: Switch) -> None:
+    asked = switch.forwarded(switch.purchase(pin=True))
+    good = [
+        (switch.acquirer, switch.acquirer.seal(message))
+        for message in (switch.purchase(pin=True), switch.reversal(asked), switch.management(switch.acquirer, "301"))
+    ] + [(switch.issuer, switch.issuer.seal(switch.issuer.answer(asked)))]
+    chance = random.Random(20260105)
+    for _ in range(examples(300, heavy=20_000)):
+        peer, frame = chance.choice(good)
+        spoilt = bytearray(frame)
+        for _ in range(chance.choice((1, 1, 1, 3))):
+            spoilt[chance.randrange(len(spoilt))] ^= 1 << chance.randrange(8)
+        switch.turn((peer, bytes(spoilt[: chance.choice((len(spoilt), chance.randrange(len(spoilt))))])))
+    assert switch.worker.tally.refused == 0
 
 
 @pytest.mark.parametrize("mti", ["0100", "0120", "0240", "0400", "0500", "0620", "0630", "0800", "0820"])

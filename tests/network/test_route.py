@@ -62,6 +62,18 @@ def test_balance_and_void_are_forwarded(switch: Switch) -> None:
     assert (asked.text(3), asked.text(38), 90 in asked) == ("200000", "A1B2C3", True)
 
 
+def test_odd_but_readable_fields_go_on_as_they_came(switch: Switch) -> None:
+    request = switch.purchase()
+    unsealed = switch.acquirer.seal(request)
+    odd = unsealed.replace(b"TEAHOUSE SHANGHAI", b"TEAHOUSE \xff\xff\xff\xff\xff\xff\xff\xff")  # no GBK; DE43 is not in the MAC
+    switch.issuer.frames.clear()
+    switch.turn((switch.acquirer, odd))
+    switch.tick(30_000)
+    switch.tick(100)
+    assert [b"TEAHOUSE \xff\xff" in frame for frame in switch.issuer.frames] == [True, True]  # the request, its reversal
+    assert [reply.text(39) for reply in switch.inbox(switch.acquirer)] == ["98"]
+
+
 # -- what is refused, and with what --------------------------------------------------------------------------------------
 
 # fmt: off
@@ -75,13 +87,15 @@ REFUSED = [
     ("30", "FORMAT",             None,                                               {"f61": "0" * 20}, False),
     ("30", "FORMAT",             None,                                               {"f63": b"TK00501031x1"}, False),
     ("30", "FORMAT",             None,                    {"f52": bytes(8), "f53": "2400000000000000"}, False),
+    ("30", "FORMAT",             None,                                               {"f11": None}, False),
+    ("58", "NOT_YOURS",          None,                                               {"f33": NETWORK}, False),
     ("58", "NOT_YOURS",          None,                                               {"f32": HARBOUR}, False),
     ("12", "UNKNOWN_KIND",       None,                                               {"f3": "400000"}, False),
 ]
 # fmt: on
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=[f"{row[0]}-{row[3]}" for row in REFUSED])
+@pytest.mark.parametrize("case", REFUSED, ids=[f"{row[0]}-{sorted(row[3])}" for row in REFUSED])
 def test_refusals(switch: Switch, case) -> None:
     code, reason, before, odd, row = case
     if before:
