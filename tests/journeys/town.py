@@ -1,0 +1,199 @@
+"""A town to live in: the sandbox's world with all its hosts in one process, terminals that are switched on when used, cards in
+a drawer, and a clock that moves when told. Everything is the real thing; only the wires are loops, which can go wrong on order.
+
+A world is made once a session (`conftest.py`) and copied for each test. `Town.tap` and its siblings do what a cashier does;
+`drain` lets everything that was kept go its way; `tests.journeys.judge` then says whether anything was lost.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shanfu import acquirer, issuer, network
+from shanfu.clock import ManualClock
+from shanfu.dialogue import Dialogue
+from shanfu.events import Events, nobody
+from shanfu.issuer import Account
+from shanfu.links import FaultKind, LoopNet, Passage
+from shanfu.money import Currency, Money
+from shanfu.sandbox import HOSTS, PIN, Till, World, merchant_named, open_net
+from shanfu.sandbox.till import loop_line, till
+from shanfu.store import Store
+from shanfu.terminal import Receipt
+
+NOON_MS = 1_795_320_000_000  # 2026-11-22, noon in Beijing
+TICK_MS = 1_000
+LONGEST_MS = 45 * 60_000  # what store-and-forward may need to come to rest
+
+
+@dataclass
+class Town:
+    """A world with its hosts running."""
+
+    world: World
+    clock: ManualClock
+    net: LoopNet
+    stack: ExitStack
+    events: Events = nobody
+    typed: list[str | None] = field(default_factory=list)
+    frames: list[Passage] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    tills: dict[str, Till] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)  # merchants whose terminal has been used
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path, *, now_ms: int = NOON_MS, events: Events = nobody) -> Iterator["Town"]:
+        clock = ManualClock(now_ms)
+        world = World.open(folder, clock=clock)
+        with open_net(world, clock, events=events) as net:
+            net.tick_ms = TICK_MS
+            town = cls(world, clock, net, ExitStack(), events)
+            town.heal()
+            try:
+                yield town
+            finally:
+                town.close_tills()
+
+    # -- tills ---------------------------------------------------------------------------------------------------------
+
+    def till(self, merchant: str = "teahouse") -> Till:
+        """The merchant's terminal, switched on when it is not."""
+        if merchant not in self.tills:
+            line = self.stack.enter_context(loop_line(self.net, self.world, merchant))
+            switched_on = till(self.world, merchant, line, keypad=self._keypad, events=self.events)
+            self.tills[merchant] = self.stack.enter_context(switched_on)
+            self.known.add(merchant)
+        return self.tills[merchant]
+
+    def close_tills(self) -> None:
+        """Switch all terminals off: what they keep lies in their files."""
+        self.tills.clear()
+        self.stack.close()
+
+    def _keypad(self, prompt: str) -> str | None:
+        return self.typed.pop(0) if self.typed else None
+
+    def do(self, merchant: str, dialogue: Callable[[Till], Dialogue[Receipt]]) -> Receipt:
+        it = self.till(merchant)
+        receipt = it.do(dialogue(it))
+        self.receipts.append(receipt)
+        return receipt
+
+    # -- what a cashier does -------------------------------------------------------------------------------------------
+
+    def tap(
+        self, card: str = "debit", merchant: str = "teahouse", *, amount: str = "12.34", pin: str | None = PIN,
+        tear_after: int | None = None,
+    ) -> Receipt:  # fmt: skip
+        """Wave a card and pay."""
+        self.typed = [pin]
+        with self.world.card(card) as held:
+            self.till(merchant).reader.present(held, tear_after=tear_after)
+            return self.do(merchant, lambda it: it.terminal.pay(money(merchant, amount)))
+
+    def balance(self, card: str = "debit", merchant: str = "teahouse", *, pin: str | None = PIN) -> Receipt:
+        self.typed = [pin]
+        with self.world.card(card) as held:
+            self.till(merchant).reader.present(held)
+            return self.do(merchant, lambda it: it.terminal.balance())
+
+    def void(self, paid: Receipt, merchant: str = "teahouse") -> Receipt:
+        return self.do(merchant, lambda it: it.terminal.void(paid.stan))
+
+    def refund(self, paid: Receipt, amount: str, merchant: str = "teahouse") -> Receipt:
+        original = self.till(merchant).terminal.journal.find(paid.stan, batch=paid.batch)
+        assert original is not None, f"{paid.batch}.{paid.stan}: not in the terminal's journal"
+        return self.do(merchant, lambda it: it.terminal.refund(original, money(merchant, amount)))
+
+    def settle(self, merchant: str = "teahouse") -> Receipt:
+        return self.do(merchant, lambda it: it.terminal.settle())
+
+    def sign_in(self, merchant: str = "teahouse") -> Receipt:
+        return self.do(merchant, lambda it: it.terminal.sign_in())
+
+    # -- what hosts have -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def store(self, host: str) -> Iterator[Store]:
+        with self.world.store(host, read_only=True) as store:
+            yield store
+
+    def accounts(self) -> dict[str, Account]:
+        """All accounts of all banks by name, for instance lin-yue/156."""
+        found = {}
+        for name in hosts("issuer"):
+            with self.store(name) as store:
+                found |= {account.account: account for account in issuer.list_accounts(store)}
+        return found
+
+    def available(self) -> dict[str, int]:
+        """What each account could spend now, in minor units."""
+        return {name: account.available_minor for name, account in self.accounts().items()}
+
+    # -- time and faults -----------------------------------------------------------------------------------------------
+
+    def heal(self) -> None:
+        """End all faults; every frame that leaves anybody is seen."""
+        self.net.heal()
+        self.net.fault(FaultKind.DROP, self._seen, times=None)
+
+    def _seen(self, passage: Passage) -> bool:
+        self.frames.append(passage)
+        return False
+
+    def close_day(self) -> str:
+        """Cut the business date off; return the one that is closed."""
+        with self.net.worker("network").store.begin():
+            pass  # nobody works on the books just now
+        day = network.close_day(self.net.worker("network").store, now_ms=self.clock.now_ms())
+        self.net.advance(5 * TICK_MS)
+        return day
+
+    def drain(self) -> None:
+        """End all faults, start what is down, and let time pass until nobody has anything left to send."""
+        self.heal()
+        for name in HOSTS:
+            if self.net._seats[name].worker is None:
+                self.net.start(name)
+        for _ in range(LONGEST_MS // 60_000):
+            self.net.advance(5 * TICK_MS)
+            for merchant in sorted(self.known):
+                if self.till(merchant).terminal.journal.dues() or self._given_up(merchant):
+                    it = self.till(merchant)
+                    it.do(it.terminal.reverse_pending())
+            if not self.unfinished():
+                return
+            self.net.advance(60_000)
+        raise AssertionError(f"never came to rest: {self.unfinished()}")
+
+    def _given_up(self, merchant: str) -> bool:
+        return any(t.given_up for t in self.till(merchant).terminal.journal.transactions.values())
+
+    def unfinished(self) -> list[str]:
+        """What somebody still has to send or to hear."""
+        left = []
+        for name in hosts("acquirer"):
+            with self.store(name) as store:
+                left += [f"{name}: {item}" for item in acquirer.forward_queue(store)]
+        with self.store("network") as store:
+            left += [f"network: {item}" for item in network.forward_queue(store)]
+            for day in network.business_dates(store):
+                left += [f"network: {line.name} waits" for line in network.journal_lines(store, day) if line.state == "WAITING"]
+        for merchant in sorted(self.known):
+            left += [f"{merchant}: {kept.name}" for kept in self.till(merchant).terminal.journal.dues()]
+        return left
+
+
+def hosts(kind: str) -> list[str]:
+    return [name for name, role in HOSTS.items() if role.kind == kind]
+
+
+def money(merchant: str, amount: str) -> Money:
+    return Money.parse(amount, Currency.of(merchant_named(merchant).currency))
+
+
+def is_heavy() -> bool:
+    return os.environ.get("SHANFU_HEAVY") == "1"
