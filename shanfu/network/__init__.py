@@ -4,10 +4,10 @@ In the world: members sign on to it and get their keys from it. It is asked by a
 issuer by the card's BIN, moves the PIN to the issuer's key, asks him, and brings the answer back, or the way back when none
 came. Reversals and refunds are its own from the moment it has accepted them. It asks its HSM and its books, and issuers.
 
-Files in reading order: host (batches in, answers out), requests (what arrived), decide (the rules), record (what changes),
-reasons (the outcomes), prove (what the HSM is asked), answers (what is sent), management (sign-on, keys), duties (what time
-asks); books, and one file per book: journal, forward (store-and-forward), members (with key resets), routes, positions, state
-(the business date); config; events (what is told), admin (the network's desk).
+Files in reading order: host (batches in, answers out), requests (what arrived), transactions (a stretch of them worked),
+decide (the rules), record (what changes), reasons (the outcomes), prove (what the HSM is asked), answers and outgoing (what is
+sent), management (sign-on, keys), duties (what time asks); books, and one file per book: journal, forward (store-and-forward),
+members (with key resets), routes, positions, state (the business date); config; events (what is told), admin (the desk).
 """
 
 from shanfu.network.admin import (
