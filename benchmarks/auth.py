@@ -1,179 +1,102 @@
 """Authorisations per second: hosts as OS processes, full durability, real MACs, PINs and cryptograms, load from outside.
 
-Sides of a ratio are measured in turns within one run: slices of load, of the disk's own flushes, of load with one commit per
-message. The CPU of a host is what the kernel charged its process with, divided by the authorisations of the slice.
+*Issuer alone*: its host over TCP, the load is its network. *Whole chain*: terminals' frames into the acquirer's port, acquirer,
+network and issuer as three processes over three stores; every hop checks and makes its MACs and translates the PIN, the issuer
+verifies cryptogram and PIN and posts. Afterwards the journals and ledgers of all must agree.
 """
 
-import json
-import os
 import secrets
-import signal
-import subprocess
-import sys
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Self
+from typing import Any
 
-from benchmarks.measure import Row, Work, flushing
+from benchmarks.measure import Row, Rule, flushing
 from benchmarks.people import populate
-from shanfu import issuer
+from benchmarks.watch import Process, Slices, in_turns, slice_of
+from shanfu import acquirer, issuer
+from shanfu.clock import SystemClock, local
 from shanfu.crypto import odd_parity
+from shanfu.errors import ProtocolError
 from shanfu.hsm import Algorithm, KeyUsage, SoftHSM, create_lmk
+from shanfu.sandbox import HOSTS, MERCHANTS, Settings, Verdict, World, build, reconcile_world
 from shanfu.store import Store
 
-SECONDS, CARDS, IN_FLIGHT, ROUNDS = 2.0, 100_000, 64, 5
-ROOT = Path(__file__).parents[1]
-NETWORK, ISSUER, ACQUIRER = "00010000", "99010000", "99020000"
-MOST_PER_SECOND = 6_000  # payments to have ready for a slice; no host of ours takes more
-SETTLE_S = 0.2  # for hosts to finish what a slice left them
-TICKS = os.sysconf("SC_CLK_TCK")
-PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
+SECONDS, CARDS, ROUNDS = 2.0, 100_000, 5
+IN_FLIGHT = 64  # in the chain each on a terminal of its own
+NETWORK, ISSUER, ACQUIRER = "00010000", "99010000", "99012900"
+CHAIN = ("network", "issuer-lantern", "acquirer-lantern")
+MERCHANT = MERCHANTS[0].id
+MOST_PER_SECOND = 5_000  # payments to have ready; no host of ours takes more
+SPARE = 100 * IN_FLIGHT  # for the looks before the clock runs
+WAIT_S = 0.5  # between two looks whether payments are approved already
+STEADY_S = 30.0  # for the members to sign on and get their keys
+MEMORY_MB = 300
 
 
-class Process:
-    """A process that is spoken with in JSON lines."""
-
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-        self._process.communicate(timeout=30)
-
-    def tell(self, told: dict[str, Any]) -> None:
-        """Say one line."""
-        assert self._process.stdin
-        self._process.stdin.write(json.dumps(told) + "\n")
-        self._process.stdin.flush()
-
-    def hear(self) -> dict[str, Any]:
-        """Wait for one line."""
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self._process.args}: ended by itself")
-        heard: dict[str, Any] = json.loads(line)
-        return heard
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to this process alone."""
-        self._process.send_signal(number)
-
-    @property
-    def cpu_us(self) -> float:
-        """Microseconds of processor time so far, its own and the kernel's for it (proc(5), stat fields 14 and 15)."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * 1e6 / TICKS
-
-    @property
-    def memory_mb(self) -> float:
-        """Resident megabytes (proc(5), statm)."""
-        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * PAGE_MB
-
-
-@dataclass(slots=True)
-class Slices:
-    """What was seen in the slices of one kind."""
-
-    rates: list[float] = field(default_factory=list)
-    p50_ms: list[float] = field(default_factory=list)
-    p99_ms: list[float] = field(default_factory=list)
-    cpu_us: list[float] = field(default_factory=list)
-    memory_mb: list[float] = field(default_factory=list)
-    done: int = 0
-
-
-def slice_of(load: Process, hosts: list[Process], seconds: float, seen: Slices) -> None:
-    """Run the load for one slice and note what came of it."""
-    before = sum(host.cpu_us for host in hosts)
-    load.tell({"run": seconds})
-    told = load.hear()
-    time.sleep(SETTLE_S)
-    spent = sum(host.cpu_us for host in hosts) - before
-    if told["wrong_macs"] or set(told["codes"]) != {"00"}:
-        raise RuntimeError(f"the load was not approved: {told}")
-    seen.rates.append(told["rate"])
-    seen.p50_ms.append(told["p50_ms"])
-    seen.p99_ms.append(told["p99_ms"])
-    seen.cpu_us.append(spent / told["answered"])
-    seen.memory_mb.append(max(host.memory_mb for host in hosts))
-    seen.done += told["answered"]
-
-
-def rate(work: Work, seconds: float) -> float:
-    """Return doings per second over a slice."""
-    began, done = time.perf_counter(), 0
-    while (spent := time.perf_counter() - began) < seconds:
-        done += work()
-    return done / spent
-
-
-@dataclass(slots=True)
-class Measured:
-    """A run: grouped, one commit per message, and the disk by itself, slice after slice."""
-
-    grouped: Slices = field(default_factory=Slices)
-    single: Slices = field(default_factory=Slices)
-    flushes: list[float] = field(default_factory=list)
-
-
-def measure(load: Process, hosts: list[Process], flush: Work, seconds: float) -> Measured:
-    """Measure all three in turns."""
-    seen = Measured()
-    for _ in range(ROUNDS):
-        seen.flushes.append(rate(flush, seconds / 2))
-        slice_of(load, hosts, seconds, seen.grouped)
-        for host in hosts:
-            host.signal(signal.SIGUSR1)
-        slice_of(load, hosts, seconds, seen.single)
-        for host in hosts:
-            host.signal(signal.SIGUSR2)
-    return seen
+def rows(seconds: float = SECONDS, *, cards: int = CARDS, rounds: int = ROUNDS) -> list[dict[str, Any]]:
+    """Measure the issuer alone, then the whole chain."""
+    with (
+        tempfile.TemporaryDirectory(prefix="shanfu-bench-") as one,
+        tempfile.TemporaryDirectory(prefix="shanfu-bench-") as all_,
+    ):
+        found = [*issuer_alone(Path(one), cards, seconds=seconds, rounds=rounds)]
+        found += chain(Path(all_), cards, seconds=seconds, rounds=rounds)
+    return [row.public() for row in found]
 
 
 # -- the issuer alone --------------------------------------------------------------------------------------------------
 
 
-def rows(seconds: float = SECONDS, *, cards: int = CARDS) -> list[dict[str, Any]]:
-    """Measure the issuer alone, then the whole chain."""
-    with tempfile.TemporaryDirectory(prefix="shanfu-bench-") as folder:
-        return [row.public() for row in issuer_alone(Path(folder), seconds, cards)]
-
-
-def issuer_alone(folder: Path, seconds: float, cards: int) -> list[Row]:
-    """An issuer's host over TCP, with the load as its network."""
+def issuer_alone(folder: Path, cards: int, *, seconds: float, rounds: int) -> list[Row]:
+    """Return the rows of an issuer's host over TCP, with the load as its network."""
     task = make_issuer(folder, cards)
-    payments = int(seconds * ROUNDS * 2 * MOST_PER_SECOND)
-    with Process("benchmarks.serve", str(folder), ISSUER) as host, Process("benchmarks.load") as load:
+    with Process("benchmarks.serve", "issuer", str(folder), ISSUER) as host, Process("benchmarks.load") as load:
         [port] = host.hear()["ports"]
-        load.tell({**task, "as": "network", "port": port, "payments": payments, "in_flight": IN_FLIGHT})
+        payments = int(seconds * rounds * 2 * MOST_PER_SECOND) + SPARE
+        load.tell({**task, "as": "network", "port": port, "payments": payments, "first": 0, "in_flight": IN_FLIGHT})
         load.hear()
         with flushing(folder) as flush:
-            seen = measure(load, [host], flush, seconds)
-    told = f"issuer alone, {IN_FLIGHT} in flight"
-    grouped, flushes = median(seen.grouped.rates), median(seen.flushes)
+            seen = in_turns(load, [host], flush, seconds=seconds, rounds=rounds)
+    table = Table(f"issuer alone, {IN_FLIGHT} in flight", seen.grouped, "grouped / one commit each", seen.single)
     return [
-        Row(
-            name=f"{told}: authorisations / fdatasync",
-            ours=grouped, other=flushes, unit="1/s", rule="ratio at least", goal=0.6,
-        ),
-        Row(name=f"{told}: grouped / one commit each", ours=grouped, other=median(seen.single.rates), unit="1/s"),
-        Row(name=f"{told}: p99", ours=median(seen.grouped.p99_ms), other=median(seen.single.p99_ms), unit="ms"),
-        Row(name=f"{told}: CPU", ours=median(seen.grouped.cpu_us), other=median(seen.single.cpu_us), unit="µs"),
-        Row(name=f"{told}: memory at the end", ours=seen.single.memory_mb[-1], other=seen.grouped.memory_mb[0], unit="MB"),
-    ]  # fmt: skip
+        table.against_disk(seen.flushes, floor=0.6),
+        table.row("payments", "rates", "1/s"),
+        table.row("p99", "p99_ms", "ms"),
+        table.row("CPU", "cpu_us", "µs"),
+        table.memory(),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Makes rows of two kinds of slices: `told` says of what, `sides` which are ours and the other."""
+
+    told: str
+    ours: Slices
+    sides: str
+    other: Slices
+
+    def row(self, what: str, series: str, unit: str, *, rule: Rule = "", goal: float | None = None) -> Row:
+        """Return the medians of one series."""
+        ours, other = median(getattr(self.ours, series)), median(getattr(self.other, series))
+        return Row(name=f"{self.told}: {what}, {self.sides}", ours=ours, other=other, unit=unit, rule=rule, goal=goal)
+
+    def against_disk(self, flushes: list[float], *, floor: float) -> Row:
+        """Return authorisations per second against the disk's own rate."""
+        name, ours, other = f"{self.told}: authorisations / fdatasync", median(self.ours.rates), median(flushes)
+        return Row(name=name, ours=ours, other=other, unit="1/s", rule="ratio at least", goal=floor)
+
+    def memory(self) -> Row:
+        """Return the megabytes of the largest host after the last slice and after the first."""
+        ours, other = self.other.memory_mb[-1], self.ours.memory_mb[0]
+        name = f"{self.told}: memory of the largest host, at the end / at first"
+        return Row(name=name, ours=ours, other=other, unit="MB", rule="ours at most", goal=MEMORY_MB)
 
 
 def make_issuer(folder: Path, cards: int) -> dict[str, Any]:
@@ -193,3 +116,117 @@ def make_issuer(folder: Path, cards: int) -> dict[str, Any]:
     mak, pik = clear.values()
     ids = {"network": NETWORK, "issuer": ISSUER, "acquirer": ACQUIRER}
     return {**ids, "deck": deck.public(), "mak": mak.hex(), "pik": pik.hex()}
+
+
+# -- the whole chain ---------------------------------------------------------------------------------------------------
+
+
+def chain(folder: Path, cards: int, *, seconds: float, rounds: int) -> list[Row]:
+    """Return the rows of acquirer, network and issuer under load, without and with TLS, and of the reconciliation."""
+    world, task = make_world(folder, cards)
+    payments = int(seconds * rounds * 2 * MOST_PER_SECOND) + SPARE
+    task |= {"as": "terminals", "port": world.settings.ports["acquirer-lantern"], "in_flight": IN_FLIGHT}
+    began, plain = _today(), {**task, "payments": payments, "first": 0, "first_stan": 1}
+    with running(world, tls=False) as hosts, flushing(folder) as flush, steady(plain) as load:
+        seen = in_turns(load, hosts, flush, seconds=seconds, rounds=rounds)
+    more = {"payments": payments // 2, "first": payments + IN_FLIGHT, "first_stan": payments // IN_FLIGHT + 10}
+    sealed, tls = Slices(), [str(folder / "ca"), HOSTS["acquirer-lantern"].id]
+    with running(world, tls=True) as hosts, steady({**task, **more, "tls": tls}) as load:
+        for _ in range(rounds):
+            slice_of(load, hosts, seconds, sealed)
+    told = f"whole chain, {IN_FLIGHT} in flight"
+    table = Table(told, seen.grouped, "grouped / one commit each", seen.single)
+    with_tls = Table(told, sealed, "with TLS / without", seen.grouped)
+    approved = seen.grouped.done + seen.single.done + sealed.done
+    return [
+        table.row("payments", "rates", "1/s", rule="ratio at least", goal=3),
+        table.against_disk(seen.flushes, floor=0.2),
+        table.row("p99", "p99_ms", "ms", rule="ours at most", goal=100),
+        table.row("p50", "p50_ms", "ms"),
+        table.row("CPU of the three hosts", "cpu_us", "µs", rule="ours at most", goal=700),
+        table.memory(),
+        with_tls.row("payments", "rates", "1/s"),
+        with_tls.row("p99", "p99_ms", "ms"),
+        with_tls.row("CPU of the three hosts", "cpu_us", "µs"),
+        reconciled(world, sorted({began, _today()}), approved),
+    ]
+
+
+def make_world(folder: Path, cards: int) -> tuple[World, dict[str, Any]]:
+    """Make a world on free ports, with many more cards, and a terminal for each request in flight."""
+    with ExitStack() as sockets:
+        ports = {name: _free_port(sockets) for name in HOSTS}
+    world = build(folder, settings=Settings(tls=False, ports=ports), clock=SystemClock())
+    now_ms = world.clock.now_ms()
+    with world.store("issuer-lantern") as store:
+        deck = populate(store, world.hsm("issuer-lantern"), cards, now_ms=now_ms)
+    hsm, pads = world.hsm("acquirer-lantern"), []
+    with world.store("acquirer-lantern") as store:
+        for number in range(IN_FLIGHT):
+            terminal, tmk = f"19{number:06d}", odd_parity(secrets.token_bytes(16))
+            block = hsm.form(KeyUsage.KEK, Algorithm.TDES, [tmk, bytes(16)])
+            acquirer.enrol_terminal(store, terminal, merchant=MERCHANT, tmk=block, now_ms=now_ms)
+            pads.append((terminal, tmk.hex()))
+    return world, {"deck": deck.public(), "terminals": pads, "merchant": MERCHANT}
+
+
+@contextmanager
+def running(world: World, *, tls: bool) -> Iterator[list[Process]]:
+    """Run the three hosts of the chain."""
+    environment = {"SHANFU_TLS": str(int(tls))}
+    with ExitStack() as started:
+        hosts = [
+            started.enter_context(Process("benchmarks.serve", "world", str(world.folder), name, environment=environment))
+            for name in CHAIN
+        ]
+        for host in hosts:
+            host.hear()
+        yield hosts
+
+
+@contextmanager
+def steady(task: dict[str, Any]) -> Iterator[Process]:
+    """Start a load and wait until its payments are approved: until then the members sign on and get their keys."""
+    with Process("benchmarks.load") as load:
+        load.tell(task)
+        load.hear()
+        ends = time.monotonic() + STEADY_S
+        codes: set[str] = set()
+        while codes != {"00"}:
+            if time.monotonic() > ends:
+                raise ProtocolError(f"no payment was approved, but {', '.join(sorted(codes))}", by="the chain")
+            time.sleep(WAIT_S)
+            load.tell({"run": 0.01})
+            codes = set(load.hear()["codes"])
+        yield load
+
+
+def reconciled(world: World, dates: list[str], approved: int) -> Row:
+    """Compare all journals and ledgers; the terminals of the load keep no journal, so their acquirer's is counted instead."""
+    differences = matched = lines = 0
+    for date in dates:
+        of_terminals, *others = reconcile_world(world, date).findings
+        lines += sum(found.verdict is Verdict.ONLY_THERE for found in of_terminals.differences)
+        differences += sum(len(finding.differences) for finding in others)
+        matched += sum(finding.matched for finding in others)
+    note = f"{matched:,} lines agree; {approved:,} payments were approved while the clock ran, the acquirer has {lines:,}"
+    differences += max(0, approved - lines)
+    return Row(
+        name="whole chain: lines that differ between journals and ledgers",
+        ours=differences,
+        other=None,
+        unit="",
+        rule="ours at most",
+        goal=0,
+        note=note,
+    )
+
+
+def _free_port(sockets: ExitStack) -> int:
+    probe = sockets.enter_context(socket.socket())
+    probe.bind(("127.0.0.1", 0))
+    return int(probe.getsockname()[1])
+
+
+def _today() -> str:
+    return local(time.time_ns() // 1_000_000).strftime("%Y%m%d")

@@ -34,7 +34,9 @@ __all__ = ["Chips", "InterbankPayments", "PosPayments"]
 AMOUNT_MINOR: Final = 100
 CURRENCY: Final = "156"
 STRIDE: Final = 7919  # a prime: neighbouring payments are of cards that lie far apart
-PIN_BLOCK: Final = PIN(PIN_DIGITS)
+TPDU: Final = "6000030000"
+HEADER: Final = "603100310000"
+ENTERED: Final = PIN(PIN_DIGITS)
 TAGS: Final = {
     0x9F02: bytes.fromhex(f"{AMOUNT_MINOR:012d}"), 0x9F03: bytes(6), 0x9F1A: bytes.fromhex("0156"), 0x95: bytes(5),
     0x5F2A: bytes.fromhex(f"0{CURRENCY}"), 0x9C: b"\x00", 0x82: bytes.fromhex("7C00"), 0x9F27: b"\x80",
@@ -45,8 +47,8 @@ TAGS: Final = {
 class Chips:
     """The chips of a deck: whose turn it is, and what it says."""
 
-    def __init__(self, deck: Deck) -> None:
-        self._deck, self._imk, self._turn = deck, Cipher(Block.TDES, deck.imk), 0
+    def __init__(self, deck: Deck, turn: int = 0) -> None:
+        self._deck, self._imk, self._turn = deck, Cipher(Block.TDES, deck.imk), turn
         self._keys, self._session = IssuerCryptograms(CardAlgorithm.TDES), SessionKey(CardAlgorithm.TDES, bytes(16))
 
     def next(self, now_ms: int) -> tuple[str, bytes]:
@@ -64,7 +66,7 @@ def card_fields(pan: str, field55: bytes, pik: Cipher) -> dict[int, Value]:
     """Return what both dialects carry of a card that was waved and a PIN that was entered."""
     return {
         2: pan, 3: "000000", 4: f"{AMOUNT_MINOR:012d}", 14: EXPIRY, 22: "071", 23: "001", 25: "00", 26: "12",
-        35: f"{pan}={EXPIRY}2011234", 49: CURRENCY, 52: encipher_pin(pik, PinFormat.ISO0, PIN_BLOCK, pan=pan),
+        35: f"{pan}={EXPIRY}2011234", 49: CURRENCY, 52: encipher_pin(pik, PinFormat.ISO0, ENTERED, pan=pan),
         53: "2600000000000000", 55: field55,
     }  # fmt: skip
 
@@ -80,7 +82,7 @@ class InterbankPayments:
     mak: bytes
     pik: bytes
 
-    def make(self, count: int, now_ms: int, *, first: int = 1) -> Iterator[tuple[str, bytes]]:
+    def make(self, count: int, now_ms: int, *, first: int) -> Iterator[tuple[str, bytes]]:
         """Give name (trace number) and frame of each payment."""
         mak, pik = RetailKey(self.mak), Cipher(Block.TDES, self.pik)
         now, header = local(now_ms), InterbankHeader(destination=self.issuer, source=self.network)
@@ -113,5 +115,5 @@ class PosPayments:
         for number in range(first, first + count):
             stan = f"{number:06d}"
             fields = card_fields(*self.chips.next(now_ms), self.pik) | fixed | {11: stan}
-            unsealed = prepare_pos(PosFrame("6000030000", "603100310000", Message("0200", dict(sorted(fields.items())))))
+            unsealed = prepare_pos(PosFrame(TPDU, HEADER, Message("0200", dict(sorted(fields.items())))))
             yield f"{self.terminal}.{stan}", unsealed.seal(ecb_mac(self.mak, unsealed.mab))

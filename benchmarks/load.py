@@ -7,20 +7,35 @@ are looked into after the clock has stopped: their codes and their MACs.
 
 import asyncio
 import json
-import ssl
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
-from benchmarks.frames import Chips, InterbankPayments
+from benchmarks.frames import HEADER, TPDU, Chips, InterbankPayments, PosPayments
 from benchmarks.measure import percentile
 from benchmarks.people import Deck
-from shanfu.crypto import RetailKey, left4_text
-from shanfu.iso8583 import InterbankFrames, Message, decode_interbank, encode_interbank, mac_input
-from shanfu.iso8583 import InterbankFrame, InterbankHeader
-from shanfu.links import Framing
+from shanfu.crypto import Algorithm, Cipher, RetailKey, ecb_mac, left4_text
+from shanfu.errors import ProtocolError
+from shanfu.iso8583 import (
+    InterbankFrame,
+    InterbankFrames,
+    InterbankHeader,
+    Message,
+    NetworkCode,
+    PosFrame,
+    PosFrames,
+    decode_interbank,
+    decode_pos,
+    encode_interbank,
+    encode_pos,
+    mab_of,
+    mac_input,
+    parse_working_keys,
+)
+from shanfu.links import Framing, client_context
 
 DRAIN_S = 30.0  # longer than any host waits
 
@@ -32,6 +47,7 @@ class Line(asyncio.Protocol):
         self._framing, self._more = framing, more
         self.came: list[tuple[float, bytes]] = []
         self.transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -41,10 +57,20 @@ class Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Note the answers and let as many requests follow."""
         now, frames = time.perf_counter(), self._framing.feed(data)
+        if self._answer and frames:
+            self._answer.set_result(frames[0])
+            self._answer = None
+            return
         self.came += [(now, frame) for frame in frames]
         self._more(self, len(frames))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    async def ask(self, frame: bytes) -> bytes:
+        """Send one frame outside the clock and wait for its answer."""
+        self.send([frame])
+        self._answer = asyncio.get_running_loop().create_future()
+        return await asyncio.wait_for(self._answer, DRAIN_S)
+
+    def connection_lost(self, _: Exception | None) -> None:
         """Say that nothing more will come."""
         self.transport = None
 
@@ -58,7 +84,7 @@ class Stream:
     """Payments waiting on each line, how many are on their way, and what became of them."""
 
     def __init__(self, stocks: list[Iterator[tuple[str, bytes]]]) -> None:
-        self._stocks = stocks
+        self.stocks = stocks
         self.lines: list[Line] = []
         self._sent: dict[str, float] = {}
         self._open = 0
@@ -74,7 +100,7 @@ class Stream:
             self._drained.set()
 
     def _go(self, line: Line, count: int) -> None:
-        stock, frames, now = self._stocks[self.lines.index(line)], [], time.perf_counter()
+        stock, frames, now = self.stocks[self.lines.index(line)], [], time.perf_counter()
         for _ in range(count):
             name, frame = next(stock)
             self._sent[name] = now
@@ -137,20 +163,17 @@ async def serve_runs(stream: Stream, read: Callable[[bytes], tuple[str, str, boo
 
 
 async def as_network(task: dict[str, Any]) -> None:
-    """Be the network of one issuer: sign on is its affair, working keys are there already."""
-    deck = Deck.of(task["deck"])
+    """Be the network of one issuer; the working keys are in the issuer's books already."""
     mak_key = bytes.fromhex(task["mak"])
     payments = InterbankPayments(
-        Chips(deck), task["network"], task["issuer"], task["acquirer"], mak_key, bytes.fromhex(task["pik"])
-    )
-    stock = iter(list(payments.make(task["payments"], time.time_ns() // 1_000_000)))
-    stream = Stream([stock])
-    line = await _connect(task["port"], InterbankFrames(), stream, tls=None)
+        Chips(Deck.of(task["deck"]), task["first"]),
+        task["network"], task["issuer"], task["acquirer"], mak_key, bytes.fromhex(task["pik"]),
+    )  # fmt: skip
+    stream = Stream([iter(list(payments.make(task["payments"], now_ms(), first=task["first"] + 1)))])
+    line = await _connect(task, InterbankFrames(), stream)
     header = InterbankHeader(destination=task["issuer"], source=task["network"])
-    line.send([encode_interbank(InterbankFrame(header, _line_test()))])
-    while not line.came:
-        await asyncio.sleep(0.01)
-    stream._open = 0
+    test = Message("0820", {7: time.strftime("%m%d%H%M%S"), 11: "000000", 33: task["network"], 70: NetworkCode.LINE_TEST.value})
+    await line.ask(encode_interbank(InterbankFrame(header, test)))
     mak = RetailKey(mak_key)
 
     def read(frame: bytes) -> tuple[str, str, bool]:
@@ -162,20 +185,64 @@ async def as_network(task: dict[str, Any]) -> None:
     await serve_runs(stream, read, task["in_flight"])
 
 
-def _line_test() -> Message:
-    return Message("0820", {7: time.strftime("%m%d%H%M%S"), 11: "000000", 33: "00010000", 70: "301"})
+async def as_terminals(task: dict[str, Any]) -> None:
+    """Be many terminals of one acquirer, each on a line of its own: sign in, then pay."""
+    chips, stream, maks = Chips(Deck.of(task["deck"]), task["first"]), Stream([]), dict[str, Cipher]()
+    each, first_stan = -(-task["payments"] // len(task["terminals"])), task["first_stan"]
+    for terminal, tmk in task["terminals"]:
+        line = await _connect(task, PosFrames(), stream)
+        keys, batch = await _sign_in(line, task["merchant"], (terminal, bytes.fromhex(tmk)), f"{first_stan:06d}")
+        maks[terminal] = keys["MAK"]
+        payments = PosPayments(chips, terminal, task["merchant"], batch, keys["MAK"], keys["PIK"])
+        stream.stocks.append(payments.make(each, now_ms(), first=first_stan + 1))
+    stream.stocks[:] = [iter(list(stock)) for stock in stream.stocks]
+
+    def read(frame: bytes) -> tuple[str, str, bool]:
+        message = decode_pos(frame).message
+        terminal, code = message.text(41), message.text(39)
+        right = ecb_mac(maks[terminal], mab_of(frame)) == message.fields.get(64)
+        return f"{terminal}.{message.text(11)}", code, right or code != "00"  # refusals carry none
+
+    say({"ready": True})
+    await serve_runs(stream, read, task["in_flight"])
 
 
-async def _connect(port: int, framing: Framing, stream: Stream, *, tls: ssl.SSLContext | None, name: str = "") -> Line:
+async def _sign_in(line: Line, merchant: str, pad: tuple[str, bytes], stan: str) -> tuple[dict[str, Cipher], str]:
+    """Return the working keys of a terminal and its batch."""
+    terminal, tmk = pad
+    fields: dict[int, str | bytes] = {
+        11: stan,
+        41: terminal,
+        42: merchant,
+        60: "00000000003",
+        62: b"Sequence No1050000000000",
+        63: "01 ",
+    }
+    answer = decode_pos(await line.ask(encode_pos(PosFrame(TPDU, HEADER, Message("0800", fields))))).message
+    if answer.text(39) != "00":
+        raise ProtocolError(f"terminal {terminal} was not signed in: {answer.text(39)}", by="the acquirer")
+    wrapped = parse_working_keys(answer.binary(62), "40_PIK16_MAK16")
+    cipher = Cipher(Algorithm.TDES, tmk)
+    return {key.name: Cipher(Algorithm.TDES, cipher.decrypt(key.encrypted)) for key in wrapped}, answer.text(60)[2:8]
+
+
+async def _connect(task: dict[str, Any], framing: Framing, stream: Stream) -> Line:
     line = Line(framing, stream.more)
+    folder, name = task.get("tls", ["", ""])
+    tls = client_context(Path(folder), "terminal") if folder else None
     await asyncio.get_running_loop().create_connection(
-        lambda: line, "127.0.0.1", port, ssl=tls, server_hostname=name if tls else None
+        lambda: line, "127.0.0.1", task["port"], ssl=tls, server_hostname=name if tls else None
     )
     stream.lines.append(line)
     return line
 
 
-TASKS = {"network": as_network}
+def now_ms() -> int:
+    """Return the time of day."""
+    return time.time_ns() // 1_000_000
+
+
+TASKS = {"network": as_network, "terminals": as_terminals}
 
 
 async def main() -> None:

@@ -9,15 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shanfu import issuer
-from shanfu.clock import local
 from shanfu.crypto import PIN, Cipher, PinFormat, encipher_pin, odd_parity
 from shanfu.crypto import Algorithm as Block
 from shanfu.hsm import Algorithm, KeyUsage, PINCheck, SoftHSM
-from shanfu.issuer.accounts import ACCOUNTS
-from shanfu.issuer.ledger import ENTRIES, Move, internal, post
 from shanfu.money import Currency
 from shanfu.pan import PAN, luhn_digit
-from shanfu.store import Store, bucket_of
+from shanfu.store import Store
 
 __all__ = ["Deck", "populate"]
 
@@ -63,16 +60,18 @@ def populate(store: Store, hsm: SoftHSM, count: int, *, now_ms: int) -> Deck:
     cipher = Cipher(Block.TDES, pik)
     for start in range(0, count, AT_ONCE):
         numbers = range(start, min(start + AT_ONCE, count))
-        _open_accounts(store, numbers, now_ms=now_ms)
+        accounts = [
+            issuer.AccountOrder(customer="bench", currency=CNY, group=_group(number), paid_in_minor=OPENING_MINOR)
+            for number in numbers
+        ]
+        issuer.open_accounts(store, accounts, now_ms=now_ms)
         orders = []
         for number in numbers:
             pan = deck.pan(number)
             block = encipher_pin(cipher, PinFormat.ISO0, PIN(PIN_DIGITS), pan=pan)
             pvv = hsm.make_pvv(PINCheck(block=block, key=setter, pan=pan, pvk=pvk, pvki=PVKI, pvv=""))
             orders.append(
-                issuer.CardOrder(
-                    pan=PAN(pan), group=_group(number), expiry=EXPIRY, pvv=pvv, pvki=PVKI, imk_family=FAMILY
-                )
+                issuer.CardOrder(pan=PAN(pan), group=_group(number), expiry=EXPIRY, pvv=pvv, pvki=PVKI, imk_family=FAMILY)
             )
         issuer.issue_cards(store, hsm, orders, now_ms=now_ms)
     return deck
@@ -80,31 +79,3 @@ def populate(store: Store, hsm: SoftHSM, count: int, *, now_ms: int) -> Deck:
 
 def _group(number: int) -> str:
     return f"bench-{number}"
-
-
-def _open_accounts(store: Store, numbers: range, *, now_ms: int) -> None:
-    """Do what `open_account` and `deposit` do, many in one transaction."""
-    with store.begin() as tx:
-        accounts, entries = ACCOUNTS.open(tx), ENTRIES.open(tx)
-        for number in numbers:
-            group = _group(number)
-            bucket, name = bucket_of(group, 1), issuer.account_name(group, CNY.numeric)
-            accounts.add(
-                issuer.Account(
-                    bucket, name, group, "bench", CNY.numeric, issuer.AccountKind.DEBIT.value,
-                    issuer.AccountState.OPEN.value, 0, OPENING_MINOR, 0, "", 0, 0, now_ms,
-                )
-            )  # fmt: skip
-            move = Move(
-                bucket=bucket,
-                currency=CNY.numeric,
-                debit=internal(issuer.Chart.CASH, CNY.numeric),
-                credit=name,
-                amount_minor=OPENING_MINOR,
-                name=f"opening/{name}",
-                kind=issuer.EntryKind.DEPOSIT,
-                business_date=local(now_ms).strftime("%Y%m%d"),
-            )
-            post(entries, move, now_ms=now_ms)
-        entries.save()
-        accounts.save()
