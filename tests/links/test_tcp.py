@@ -219,6 +219,13 @@ async def test_an_institution_is_known_by_its_first_frame_and_its_new_connection
     assert hub.worker.host.news == [("bank", Kind.UP), ("bank", Kind.UP), ("bank", Kind.DOWN)]
 
 
+async def test_the_only_caller_is_spoken_to_first(hub: Hub) -> None:
+    link = ServerLink(host=LOCAL, port=0, framing=TwoBytes, identify=institution, caller="BANK")
+    async with linked(hub, [link]) as ports, dial(ports[0]) as line:
+        await until(lambda: hub.stations == ["BANK"])
+        assert await line.ask("add BANK-1") == "ok BANK-1"
+
+
 async def test_who_does_not_say_its_name_is_sent_away(hub: Hub, store: Store) -> None:
     link = ServerLink(host=LOCAL, port=0, framing=TwoBytes, identify=institution)
     async with linked(hub, [link]) as ports, dial(ports[0]) as line:
