@@ -143,7 +143,13 @@ def test_money_goes_back_where_it_came_from(town: Town, card: str, merchant: str
 
 def test_a_day_of_two_banks_settles_and_closes(town: Town) -> None:
     opening = town.available()
-    for card, merchant in (("debit", "teahouse"), ("harbour", "teahouse"), ("credit", "bookshop"), ("harbour", "ferry"), ("debit", "market")):
+    for card, merchant in (
+        ("debit", "teahouse"),
+        ("harbour", "teahouse"),
+        ("credit", "bookshop"),
+        ("harbour", "ferry"),
+        ("debit", "market"),
+    ):
         assert town.tap(card, merchant, amount="100.00").approved
     voided = town.tap("debit", "teahouse", amount="7.00")
     assert town.void(voided).approved

@@ -5,18 +5,21 @@ A world is made once a session (`conftest.py`) and copied for each test. `Town.t
 `drain` lets everything that was kept go its way; `tests.journeys.judge` then says whether anything was lost.
 """
 
+import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shanfu import acquirer, issuer, network
 from shanfu.clock import ManualClock
-from shanfu.dialogue import Dialogue
+from shanfu.dialogue import Dialogue, Finished, Keep, advance
+from shanfu.errors import LinkError
 from shanfu.events import Events, nobody
 from shanfu.issuer import Account
-from shanfu.links import FaultKind, LoopNet, Passage
+from shanfu.links import FaultKind, Host, LoopNet, Passage
 from shanfu.money import Currency, Money
 from shanfu.sandbox import HOSTS, PIN, Till, World, merchant_named, open_net
 from shanfu.sandbox.till import loop_line, till
@@ -51,11 +54,15 @@ class Town:
         with open_net(world, clock, events=events) as net:
             net.tick_ms = TICK_MS
             town = cls(world, clock, net, ExitStack(), events)
+            net.start = town._start  # type: ignore[method-assign]  # what starts again after a death knows only its books
             town.heal()
             try:
                 yield town
             finally:
                 town.close_tills()
+
+    def _start(self, name: str, host: Host[Any] | None = None, store: Store | None = None) -> None:
+        LoopNet.start(self.net, name, host or self.world.host(name, watch=self.events is not nobody), store)
 
     # -- tills ---------------------------------------------------------------------------------------------------------
 
@@ -113,6 +120,30 @@ class Town:
 
     def sign_in(self, merchant: str = "teahouse") -> Receipt:
         return self.do(merchant, lambda it: it.terminal.sign_in())
+
+    def cut(self, merchant: str, dialogue: Dialogue[Receipt], *, after: int, peers: Mapping[str, Any], lost: bool) -> bool:
+        """Pull the terminal's plug after so many steps, with the last one's reply lost or never asked; False: it had ended."""
+        memory = self.till(merchant)._memory
+        step = advance(dialogue)
+        for number in itertools.count(1):
+            if isinstance(step, Finished):
+                return False
+            if number == after and not lost:
+                break
+            reply, error = None, None
+            if isinstance(step, Keep):
+                memory.write({step.name: step.record})
+            else:
+                try:
+                    reply = peers[step.to](step.message)
+                except LinkError as fault:
+                    error = fault
+            if number == after:
+                break
+            step = advance(dialogue, reply, error)
+        dialogue.close()
+        self.close_tills()
+        return True
 
     # -- what hosts have -----------------------------------------------------------------------------------------------
 
