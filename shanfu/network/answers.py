@@ -32,7 +32,7 @@ Fields = dict[int, Value]
 # fmt: off
 _ECHO: Final = (2, 3, 4, 7, 11, 12, 13, 25, 32, 33, 37, 41, 42, 49, 60)                            # Q/CUP 006 0210 0230 0430
 _TO_ISSUER: Final = (2, 3, 4, 7, 11, 12, 13, 14, 18, 22, 23, 25, 26, 32, 33, 35, 37, 38, 39, 41,
-                     42, 43, 49, 52, 53, 55, 60, 90)                                                # Q/CUP 006 0200 0220 0420
+                     42, 43, 49, 53, 55, 60, 90)                                                # Q/CUP 006 0200 0220 0420
 _KEPT: Final = (2, 3, 4, 7, 11, 12, 13, 18, 22, 23, 25, 32, 33, 37, 38, 41, 42, 43, 49, 60)        # what a reversal needs
 _ADVICE: Final = tuple(sorted({*_KEPT, 39, 90}))                                       # no track, no PIN, no chip data
 _MANAGEMENT_ECHO: Final = (7, 11, 33, 53, 70)
@@ -77,7 +77,7 @@ def advice_answer(source: Message, item: ForwardRow, *, issuer: str) -> Message:
 
 
 def request_for_issuer(request: Message, *, day: str, issuer: str, pin: bytes | None) -> Message:
-    """Return the request as the issuer gets it: only fields that belong there, the settlement date, the translated PIN."""
+    """Return the request as the issuer gets it: only fields that belong there, the settlement date, and a PIN only if translated."""
     fields: Fields = request.copy(*_TO_ISSUER)
     fields[15], fields[100] = day[4:], issuer
     if pin is not None:

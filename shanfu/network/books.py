@@ -148,6 +148,11 @@ class NetworkBooks:
         """Return a store-and-forward item by its name; it was loaded."""
         return self.forwards.find(BY_FORWARD_NAME, (bucket, name)) if name else None
 
+    def load_item(self, bucket: int, name: str) -> ForwardRow | None:
+        """Fetch one item by its name."""
+        self.forwards.load(BY_FORWARD_NAME, [(bucket, name)])
+        return self.item(bucket, name)
+
     def overdue(self) -> list[JournalRow]:
         """Return waiting transactions whose deadline has passed, a bounded number."""
         return self.journal.select(OVERDUE, (self.now_ms,))

@@ -16,11 +16,12 @@ from shanfu.hsm import HSM
 from shanfu.iso8583 import InterbankFrame, Message, decode_interbank, is_request
 from shanfu.links import Inbound, Outbound, Turn
 from shanfu.links import Kind as Arrived
-from shanfu.network.answers import header, rejected, verdict
+from shanfu.network.answers import rejected, verdict
 from shanfu.network.books import NetworkBooks, Process
 from shanfu.network.config import NetworkConfig
 from shanfu.network.duties import Duties
 from shanfu.network.events import frame_event, outcome_event, remark
+from shanfu.network.forward import Carried
 from shanfu.network.management import Management
 from shanfu.network.outgoing import Outgoing
 from shanfu.network.prove import Letter, Prover
@@ -147,12 +148,10 @@ class Network:
             self._out.tell(turn, books, f"dropped {message.mti} of {station}: it answers nothing we have asked")
 
     def _news_taken(self, station: str, message: Message, books: NetworkBooks, turn: Turn) -> None:
-        """A member has answered the news of a cut-off."""
+        """A member has answered the news of a cut-off, whose name has our identifier twice."""
         own = self._config.institution
-        arrival = read(InterbankFrame(header(own, own), Message("0830", {**message.fields, 32: own, 33: own})), station=station)
-        books.load([arrival])
-        item = books.item(0, arrival.name)
-        if item is None or item.target != station or item.state != "OPEN":
+        item = books.load_item(0, f"{message.text(7, '')}.{message.text(11, '')}.{own}.{own}")
+        if item is None or item.target != station or item.state != Carried.OPEN:
             self._out.tell(turn, books, f"dropped 0830 of {station}: it answers nothing we have asked")
             return
         self._transactions.item_answered(item, message.text(39, ""), books, turn)

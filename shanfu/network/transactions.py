@@ -15,7 +15,7 @@ from shanfu.network.config import NetworkConfig, pik_label
 from shanfu.network.decide import Facts, decide
 from shanfu.network.duties import Duties, keep, sealed_context
 from shanfu.network.events import decision_event, outcome_event
-from shanfu.network.forward import ForwardRow
+from shanfu.network.forward import Carried, ForwardRow
 from shanfu.network.journal import JournalRow, State
 from shanfu.network.outgoing import Outgoing
 from shanfu.network.prove import Letter, Prover
@@ -67,9 +67,7 @@ class Transactions:
             elif is_request(about.arrival.message.mti):
                 self._judge(place, about, books=books, turn=turn, stretch=stretch)
             else:
-                self._out.tell(
-                    turn, books, f"dropped {about.arrival.message.mti} of {about.arrival.station}: it takes no answer"
-                )
+                self._out.drop(turn, books, about.arrival, why="it takes no answer")
         self._seal(stretch, books)
         self._out.post(turn, books, stretch.letters)
 
@@ -159,7 +157,7 @@ class Transactions:
         elif reason is Reason.ACCEPTED:
             reverse(books, original)
         issuer = original.issuer if original else about.route.institution if about.route else ""
-        if item.state == "OPEN":
+        if item.state == Carried.OPEN:
             stretch.carried.append((item, carried(arrival.message, day=item.business_date, issuer=issuer)))
         return advice_answer(arrival.message, item, issuer=issuer)
 
@@ -198,7 +196,7 @@ class Transactions:
         """Take a member's answer to a reversal or a refund of store-and-forward."""
         arrival = about.arrival
         item = books.item(arrival.bucket, arrival.name)
-        if item is None or item.target != arrival.station or item.state != "OPEN":
+        if item is None or item.target != arrival.station or item.state != Carried.OPEN:
             self._out.drop(turn, books, about.arrival, why="nothing of store-and-forward waits for it")
         elif not about.authentic or arrival.fault:
             self._out.drop(turn, books, about.arrival, why="it is not authentic, so nothing is acknowledged")
@@ -222,7 +220,7 @@ class Transactions:
         code = arrival.frame.header.reject_code
         if not about.authentic or not is_request(arrival.message.mti):
             self._out.drop(turn, books, about.arrival, why=f"reject code {code} on what we did not send")
-        elif item is not None and item.target == arrival.station and item.state == "OPEN":
+        elif item is not None and item.target == arrival.station and item.state == Carried.OPEN:
             self.item_answered(item, code, books, turn)
         elif row is not None and row.target == arrival.station and row.state == State.WAITING:
             refuse_waiting(books, row, Reason.ISSUER_REJECTED)

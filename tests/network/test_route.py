@@ -126,6 +126,15 @@ def test_an_issuer_is_ready_only_when_both_keys_are_agreed(switch: Switch) -> No
     assert switch.ask(switch.acquirer, switch.purchase()).text(39) == "91"
 
 
+def test_a_pin_from_a_link_that_has_no_pin_key_yet(quiet: Switch) -> None:
+    quiet.sign_on(quiet.issuer)
+    _, mak = quiet.send(quiet.acquirer, quiet.management(quiet.acquirer, "001"))
+    quiet.send(quiet.acquirer, quiet.acquirer.take_reset(mak))  # the reset of the PIK is not answered yet
+    odd = {"f52": bytes(8), "f53": "2600000000000000"}
+    assert quiet.ask(quiet.acquirer, quiet.purchase(**odd)).text(39) == "A7"
+    assert quiet.forwarded(quiet.purchase()).mti == "0200"
+
+
 def test_an_issuer_may_not_acquire(switch: Switch) -> None:
     reply = switch.ask(switch.issuer, switch.purchase(by=switch.issuer))
     assert (reply.text(39), switch.reasons()[-1]) == ("58", "NOT_ACQUIRER")
