@@ -77,7 +77,7 @@ def advice_answer(source: Message, item: ForwardRow, *, issuer: str) -> Message:
 
 
 def request_for_issuer(request: Message, *, day: str, issuer: str, pin: bytes | None) -> Message:
-    """Return the request as the issuer gets it: only fields that belong there, the settlement date, and a PIN only if translated."""
+    """Return the request as the issuer gets it: what belongs there, the settlement date, a PIN only if translated."""
     fields: Fields = request.copy(*_TO_ISSUER)
     fields[15], fields[100] = day[4:], issuer
     if pin is not None:

@@ -116,6 +116,10 @@ class Peer:
         return Message(response_mti(request.mti), fields | {int(name[1:]): value for name, value in odd.items()})
 
 
+class Death(BaseException):
+    """The network dies here, as by SIGKILL."""
+
+
 class Switch:
     """The network with Lantern (acquirer and issuer on one link each) and Harbour (one link for both)."""
 
@@ -127,6 +131,7 @@ class Switch:
         self.events = Recorder()
         self.peers: dict[str, Peer] = {}
         self.stan = 0
+        self.dies_at = ""
         now_ms = START_MS
         install_key(self.store, LOOKUP, self.hsm.generate(KeyUsage.LOOKUP, Algorithm.HMAC), now_ms=now_ms)
         install_key(self.store, SEAL, self.hsm.generate(KeyUsage.SEAL, Algorithm.AES), now_ms=now_ms)
@@ -149,7 +154,21 @@ class Switch:
     def start(self) -> None:
         """A process of the network begins its life over the same books."""
         self.host = Network(self.config, self.hsm, watch=True)
-        self.worker = Worker(self.host, self.store, self.clock, send=self._sent, events=self.events)
+        self.worker = Worker(self.host, self.store, self.clock, send=self._sent, events=self.events, crash_point=self._passing)
+
+    def _passing(self, point: str) -> None:
+        if self.dies_at and point.endswith(self.dies_at):
+            self.dies_at = ""
+            raise Death
+
+    def mortal(self, work: Callable[[], None]) -> None:
+        """Let the network work; when it dies at the chosen point, its next life begins and everybody signs on."""
+        try:
+            work()
+        except Death:
+            self.worker.abandon()
+            self.start()
+            self.sign_on()
 
     def _sent(self, station: str, frames: list[bytes]) -> None:
         peer = self.peers[station]
@@ -160,7 +179,7 @@ class Switch:
 
     def turn(self, *batch: tuple[Peer, bytes]) -> None:
         now_ms = self.clock.now_ms()
-        self.worker.turn([Inbound(peer.station, frame, arrived_ms=now_ms) for peer, frame in batch])
+        self.mortal(lambda: self.worker.turn([Inbound(peer.station, frame, arrived_ms=now_ms) for peer, frame in batch]))
 
     def send(self, peer: Peer, *messages: Message) -> list[Message]:
         """Send messages in one batch and return what this peer got back at once."""
@@ -177,7 +196,7 @@ class Switch:
 
     def tick(self, ms: int = 0) -> None:
         self.clock.advance(ms)
-        self.worker.tick()
+        self.mortal(self.worker.tick)
 
     def inbox(self, peer: Peer) -> list[Message]:
         """What the peer has got since the last look."""
@@ -276,6 +295,3 @@ class Switch:
 def _odd(mti: str, fields: dict[int, Value], odd: dict[str, Value | None]) -> Message:
     changed = fields | {int(name[1:]): value for name, value in odd.items() if value is not None}
     return Message(mti, {number: changed[number] for number in sorted(changed) if odd.get(f"f{number}", "") is not None})
-
-
-Change = Callable[[Switch, Message], Message]

@@ -187,7 +187,7 @@ def test_members_are_enrolled_once_and_with_sense(switch: Switch) -> None:
 # -- any order -----------------------------------------------------------------------------------------------------------
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["ask", "reverse", "answer", "carry", "tick", "close", "restart"]), st.integers(0, 5)),
+    st.tuples(st.sampled_from(["ask", "reverse", "answer", "carry", "tick", "close", "restart", "die"]), st.integers(0, 5)),
     max_size=40,
 )
 
@@ -235,6 +235,8 @@ class World:
             if step == "close" and which == 0:
                 close_day(switch.store, now_ms=switch.clock.now_ms())
             switch.tick(which * 7_000)
+        elif step == "die":
+            switch.dies_at = ("before-handle", "after-handle", "before-commit", "after-commit", "after-send", "")[which]
         elif step == "restart" and which == 0:
             switch.start()
             switch.sign_on()
@@ -264,6 +266,7 @@ class World:
 
     def settle(self) -> None:
         """Let everything come to its end: everything is taken, every time-out passes, every item goes through."""
+        self.switch.dies_at = ""
         for _ in range(40):
             self.switch.tick(31_000)
             while self.mail or self.switch.issuer.got:
