@@ -65,6 +65,7 @@ __all__ = ["SoftHSM"]
 
 LIMIT_PROOFS = 10_000  # verified and not yet answered; a host answers within its turn, the oldest are of crashed turns
 LIMIT_RANDOM_BYTES = 1_024
+TICKET_BYTES = 16  # a proof cannot be guessed
 NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2: random nonces
 LOOKUP_HEX = 32
 
@@ -168,30 +169,24 @@ class SoftHSM:
 
     def verify_arqcs(self, jobs: Sequence[ARQCCheck]) -> list[Proof | None]:
         """Return a one-time proof for each right cryptogram, None for each wrong one."""
-        return [self._verify_arqc(self._bench, job) for job in jobs]
+        bench = self._bench
+        return self._prove(jobs, [_right_session(bench, job) for job in jobs])
 
-    def _verify_arqc(self, bench: Bench, job: ARQCCheck) -> Proof | None:
-        key = bench.use(job.imk, KeyUsage.IMK_AC, KeyUsage.UDK_AC)
-        if key.algorithm is not job.algorithm:
-            raise KeyUseError(f"{key.usage.name} key: is of {key.algorithm.name}, the cryptogram of {job.algorithm.name}")
-        cryptograms = bench.cryptograms[job.algorithm]
-        if key.usage is KeyUsage.IMK_AC:
-            session = cryptograms.session_key(key.cipher, pan=job.pan, psn=job.psn, atc=job.atc)
-        else:
-            session = session_key_pboc(key.cipher, job.atc)
-        try:
-            cryptograms.verify(session, data=job.data, cryptogram=job.arqc)
-        except IntegrityError:
-            return None
-        return self._prove(job.algorithm, session, job.arqc)
-
-    def _prove(self, algorithm: Algorithm, session: bytes, arqc: bytes) -> Proof:
-        ticket = os.urandom(16)
+    def _prove(self, jobs: Sequence[ARQCCheck], sessions: Sequence[bytes | None]) -> list[Proof | None]:
+        """Keep the session keys of right cryptograms under fresh tickets; one call for randomness serves the batch."""
+        tickets = os.urandom(TICKET_BYTES * len(jobs))
+        proofs: list[Proof | None] = []
         with self._proofs_lock:
-            self._proofs[ticket] = (algorithm, session, arqc)
-            if len(self._proofs) > LIMIT_PROOFS:
+            for place, (job, session) in enumerate(zip(jobs, sessions, strict=True)):
+                if session is None:
+                    proofs.append(None)
+                    continue
+                ticket = tickets[TICKET_BYTES * place : TICKET_BYTES * (place + 1)]
+                self._proofs[ticket] = (job.algorithm, session, job.arqc)
+                proofs.append(Proof(ticket))
+            while len(self._proofs) > LIMIT_PROOFS:
                 self._proofs.popitem(last=False)
-        return Proof(ticket)
+        return proofs
 
     def make_arpcs(self, jobs: Sequence[tuple[Proof, bytes]]) -> list[bytes]:
         """Spend each proof on one ARPC; if any is unknown, spent or doubled, none is spent and it is a KeyUseError."""
@@ -302,6 +297,23 @@ def _mac(key: OpenKey, job: MACJob) -> bytes:
     if key.algorithm not in algorithms:
         raise KeyUseError(f"MAK of {key.algorithm.name}: cannot compute {job.algorithm.value}")
     return compute(key, job.data)
+
+
+def _right_session(bench: Bench, job: ARQCCheck) -> bytes | None:
+    """Return the session key under which the cryptogram is right, None when it is not."""
+    key = bench.use(job.imk, KeyUsage.IMK_AC, KeyUsage.UDK_AC)
+    if key.algorithm is not job.algorithm:
+        raise KeyUseError(f"{key.usage.name} key: is of {key.algorithm.name}, the cryptogram of {job.algorithm.name}")
+    cryptograms = bench.cryptograms[job.algorithm]
+    if key.usage is KeyUsage.IMK_AC:
+        session = cryptograms.session_key(key.cipher, pan=job.pan, psn=job.psn, atc=job.atc)
+    else:
+        session = session_key_pboc(key.cipher, job.atc)
+    try:
+        cryptograms.verify(session, data=job.data, cryptogram=job.arqc)
+    except IntegrityError:
+        return None
+    return session
 
 
 def _may_leave(key: OpenKey) -> None:
