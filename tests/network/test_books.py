@@ -238,6 +238,7 @@ class World:
         elif step == "die":
             switch.dies_at = ("before-handle", "after-handle", "before-commit", "after-commit", "after-send", "")[which]
         elif step == "restart" and which == 0:
+            switch.dies_at = ""
             switch.start()
             switch.sign_on()
         elif step in ("answer", "carry"):
