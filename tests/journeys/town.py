@@ -175,11 +175,14 @@ class Town:
         self.frames.append(passage)
         return False
 
+    def ask_for_cut_off(self) -> str:
+        """Have the network end its business date with its next tick; return the date that will close."""
+        store = self.net._seats["network"].store
+        return network.close_day(store, now_ms=self.clock.now_ms())
+
     def close_day(self) -> str:
-        """Cut the business date off; return the one that is closed."""
-        with self.net.worker("network").store.begin():
-            pass  # nobody works on the books just now
-        day = network.close_day(self.net.worker("network").store, now_ms=self.clock.now_ms())
+        """End the business date and let everybody hear of it; return the date that is closed."""
+        day = self.ask_for_cut_off()
         self.net.advance(5 * TICK_MS)
         return day
 
