@@ -78,7 +78,7 @@ ALGORITHMS = [
 ]
 
 
-@pytest.mark.parametrize(("algorithm", "mac_of"), ALGORITHMS, ids=str)
+@pytest.mark.parametrize(("algorithm", "mac_of"), ALGORITHMS, ids=["x9.9", "x9.19"])
 def test_mac_algorithm_of_the_terminal(bank: Bank, algorithm: MACAlgorithm, mac_of: object) -> None:
     till = bank.install("10000007", TEAHOUSE, algorithm)
     till.mac_of = mac_of  # type: ignore[assignment]
