@@ -74,7 +74,12 @@ class Fleet:
     def kill(self, name: str) -> None:
         """Kill a host as a power cut would (SIGKILL)."""
         self._signal(name, signal.SIGKILL)
-        self.processes.pop(name).wait()
+        self.forget(name)
+
+    def forget(self, name: str) -> None:
+        """Leave a host that has ended, or is about to, so that it can be started again."""
+        with self.processes.pop(name) as process:  # waits, and closes what we have read from
+            process.wait()
 
     def freeze(self, name: str) -> None:
         """Let a host fall silent: it keeps its connections and does nothing (SIGSTOP)."""
@@ -95,8 +100,8 @@ class Fleet:
                 process.wait(max(until - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
-        self.processes.clear()
+        for name in list(self.processes):
+            self.forget(name)
 
     def fallen(self) -> list[str]:
         """Return the hosts that have ended by themselves."""
