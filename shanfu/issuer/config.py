@@ -12,7 +12,7 @@ from typing import Any
 
 from shanfu.errors import ConfigError
 from shanfu.issuer.policy import Policy
-from shanfu.issuer.settings import only, take
+from shanfu.settings import read, take
 
 __all__ = ["LOOKUP", "SEAL", "IssuerConfig", "pvk_label"]
 
@@ -44,23 +44,12 @@ class IssuerConfig:
     @classmethod
     def load(cls, table: Mapping[str, Any]) -> "IssuerConfig":
         """Build from a TOML table; `policy` is a table or the path of a file. Raise ConfigError for anything unknown."""
-        where = "issuer"
-        only(table, cls.__dataclass_fields__, where)
-        policy = table.get("policy")
-        rules = Policy.default()
-        if isinstance(policy, str):
-            rules = Policy.load(Path(policy))
-        elif policy is not None:
-            rules = Policy.of(take(table, "policy", {}, where=where), where=f"{where} policy")
-        config = cls(
-            institution=take(table, "institution", "", where=where),
-            network=take(table, "network", "00010000", where=where),
-            name=take(table, "name", "issuer", where=where),
-            buckets=take(table, "buckets", 1, where=where),
-            patience_ms=take(table, "patience_ms", 20_000, where=where),
-            sign_on_retry_ms=take(table, "sign_on_retry_ms", 10_000, where=where),
-            policy=rules,
-        )
+        values = dict(table)
+        if isinstance(table.get("policy"), str):
+            values["policy"] = Policy.load(Path(table["policy"]))
+        elif "policy" in table:
+            values["policy"] = Policy.of(take(table, "policy", {}, where="issuer"), where="issuer policy")
+        config = read(cls, values, where="issuer")
         config.check()
         return config
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from shanfu.emv import CVR, TVR
 from shanfu.errors import ConfigError
-from shanfu.issuer.settings import only, take
 from shanfu.money import Currency, Money
+from shanfu.settings import only, take
 
 __all__ = ["Limits", "Policy"]
 

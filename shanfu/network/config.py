@@ -5,12 +5,12 @@ Key labels are fixed by rule, so that key ceremonies and hosts agree without a t
 source is memory (cut-off 23:00, the nesting of time-outs) stand here and nowhere else.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from shanfu.errors import ConfigError
+from shanfu.settings import read
 
 __all__ = ["LOOKUP", "SEAL", "NetworkConfig", "mak_label", "mmk_label", "pik_label"]
 
@@ -55,18 +55,7 @@ class NetworkConfig:
     @classmethod
     def load(cls, table: Mapping[str, Any]) -> "NetworkConfig":
         """Build from a TOML table; raise ConfigError for an unknown setting, naming the nearest, and for senseless values."""
-        known = sorted(cls.__dataclass_fields__)
-        values: dict[str, Any] = {}
-        for key, given in table.items():
-            if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-                raise ConfigError(f"network: unknown setting {key!r}; {hint}")
-            values[key] = tuple(given) if key == "retry_ms" and isinstance(given, list) else given
-            wanted = type(cls.__dataclass_fields__[key].default)
-            if type(values[key]) is not wanted:
-                raise ConfigError(f"network: {key} is {given!r}, it must be {wanted.__name__}")
-        config = cls(**values)
+        config = read(cls, table, where="network")
         config.check()
         return config
 

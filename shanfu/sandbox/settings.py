@@ -4,7 +4,6 @@ The time-outs nest (issuer < network < acquirer < terminal), so that the inner o
 are refused when they are read. `SHANFU_*` variables override the file (SHANFU_TIMEOUTS_NETWORK_MS=1000), flags override both.
 """
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from shanfu.errors import ConfigError, StoreVersion
 from shanfu.sandbox.people import PORTS
+from shanfu.settings import read, take
 
 __all__ = ["FORMAT", "Settings", "Timeouts", "read_settings", "write_settings"]
 
@@ -54,15 +54,11 @@ def read_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Se
         table = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise ConfigError(f"{path.name}: cannot be read: {fault}") from fault
-    if table.get("format", 0) > FORMAT:
+    if take(table, "format", FORMAT, where=path.name) > FORMAT:
         raise StoreVersion(f"{path}: format {table['format']}, this is shanfu for format {FORMAT}; use a newer shanfu")
     _override(table, environment)
-    _only(table, Settings, path.name)
-    _only(table.get("timeouts", {}), Timeouts, f"{path.name} [timeouts]")
-    try:
-        return Settings(**{**table, "timeouts": Timeouts(**table.get("timeouts", {}))})
-    except TypeError as fault:
-        raise ConfigError(f"{path.name}: {fault}") from fault
+    timeouts = read(Timeouts, take(table, "timeouts", {}, where=path.name), where=f"{path.name} [timeouts]")
+    return read(Settings, {**table, "timeouts": timeouts}, where=path.name)
 
 
 def write_settings(path: Path, settings: Settings) -> None:
@@ -83,15 +79,6 @@ def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int) else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _only(table: Mapping[str, Any], kind: type[Settings] | type[Timeouts], where: str) -> None:
-    known = [f.name for f in fields(kind)]
-    for name in table:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise ConfigError(f"{where}: no setting {name!r}; {hint}")
 
 
 def _override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
