@@ -23,7 +23,10 @@ __all__ = ["CHAINS", "Check", "Decision", "Facts", "decide", "repeated", "revers
 
 @dataclass(slots=True)
 class Facts:
-    """All that a decision may look at. `merchant` is the terminal's, `original` what DE61 names; `mac_right` and `pin` are the HSM's verdicts."""
+    """All that a decision may look at.
+
+    `merchant` is the terminal's, `original` what DE61 names; `mac_right` and `pin` are the HSM's verdicts.
+    """
 
     request: Request
     terminal: Terminal | None = None
