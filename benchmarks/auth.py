@@ -28,7 +28,8 @@ from shanfu.sandbox import HOSTS, MERCHANTS, Settings, Verdict, World, build, re
 from shanfu.store import Store
 
 SECONDS, CARDS, ROUNDS = 2.0, 100_000, 5
-IN_FLIGHT = 64  # in the chain each on a terminal of its own
+IN_FLIGHT = 64  # in the chain of as many terminals
+LINES = 8  # connections that these terminals share, as behind a concentrator
 NETWORK, ISSUER, ACQUIRER = "00010000", "99010000", "99012900"
 CHAIN = ("network", "issuer-lantern", "acquirer-lantern")
 MERCHANT = MERCHANTS[0].id
@@ -125,7 +126,7 @@ def chain(folder: Path, cards: int, *, seconds: float, rounds: int) -> list[Row]
     """Return the rows of acquirer, network and issuer under load, without and with TLS, and of the reconciliation."""
     world, task = make_world(folder, cards)
     payments = int(seconds * rounds * 2 * MOST_PER_SECOND) + SPARE
-    task |= {"as": "terminals", "port": world.settings.ports["acquirer-lantern"], "in_flight": IN_FLIGHT}
+    task |= {"as": "terminals", "port": world.settings.ports["acquirer-lantern"], "in_flight": IN_FLIGHT, "lines": LINES}
     began, plain = _today(), {**task, "payments": payments, "first": 0, "first_stan": 1}
     with running(world, tls=False) as hosts, flushing(folder) as flush, steady(plain) as load:
         seen = in_turns(load, hosts, flush, seconds=seconds, rounds=rounds)

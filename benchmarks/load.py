@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -186,16 +187,18 @@ async def as_network(task: dict[str, Any]) -> None:
 
 
 async def as_terminals(task: dict[str, Any]) -> None:
-    """Be many terminals of one acquirer, each on a line of its own: sign in, then pay."""
+    """Be many terminals of one acquirer, some to a line as behind a concentrator: sign in, then pay."""
     chips, stream, maks = Chips(Deck.of(task["deck"]), task["first"]), Stream([]), dict[str, Cipher]()
     each, first_stan = -(-task["payments"] // len(task["terminals"])), task["first_stan"]
-    for terminal, tmk in task["terminals"]:
+    for place in range(task["lines"]):
         line = await _connect(task, PosFrames(), stream)
-        keys, batch = await _sign_in(line, task["merchant"], (terminal, bytes.fromhex(tmk)), f"{first_stan:06d}")
-        maks[terminal] = keys["MAK"]
-        payments = PosPayments(chips, terminal, task["merchant"], batch, keys["MAK"], keys["PIK"])
-        stream.stocks.append(payments.make(each, now_ms(), first=first_stan + 1))
-    stream.stocks[:] = [iter(list(stock)) for stock in stream.stocks]
+        stocks = []
+        for terminal, tmk in task["terminals"][place :: task["lines"]]:
+            keys, batch = await _sign_in(line, task["merchant"], (terminal, bytes.fromhex(tmk)), f"{first_stan:06d}")
+            maks[terminal] = keys["MAK"]
+            payments = PosPayments(chips, terminal, task["merchant"], batch, keys["MAK"], keys["PIK"])
+            stocks.append(list(payments.make(each, now_ms(), first=first_stan + 1)))
+        stream.stocks.append(chain.from_iterable(zip(*stocks, strict=True)))  # one payment of each terminal in turn
 
     def read(frame: bytes) -> tuple[str, str, bool]:
         message = decode_pos(frame).message
