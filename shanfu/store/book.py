@@ -18,11 +18,11 @@ Look-up columns of a row do not change within a turn. A row's fields are the tab
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Generic, TypeVar
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -49,6 +49,8 @@ __all__ = ["Book", "By", "Shelf"]
 
 R = TypeVar("R")
 By = tuple[str, ...]
+
+_as_json = msgspec.json.encode  # a sixth of the time of `json.dumps`, several times in each turn
 
 
 class Shelf(Generic[R]):
@@ -98,6 +100,8 @@ class _Look:
     def __init__(self, table: Table, by: By) -> None:
         if not _indexed(table, by):
             raise TypeError(f"{table.name}: no index starts with {', '.join(by)}")
+        if any(isinstance(table.columns[name].type, LargeBinary) for name in by):
+            raise TypeError(f"{table.name}: bytes are no look-up key, JSON has none")
         names = table.columns.keys()
         self.of_raw = _picker([names.index(name) for name in by])
         self.of_row: Callable[[Any], Any] = attrgetter(*by)
@@ -110,7 +114,7 @@ class _Look:
     def fetch(self, tx: Transaction, keys: list[Any]) -> list[Params]:
         """Return the rows of all these keys by one query."""
         if tx.dialect == "sqlite":
-            return tx.rows(self._on_sqlite, (json.dumps(keys),))
+            return tx.rows(self._on_sqlite, (_as_json(keys).decode(),))
         return tx.rows(
             self._on_postgresql, (keys,) if self.single else tuple(list(column) for column in zip(*keys, strict=True))
         )

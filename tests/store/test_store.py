@@ -5,12 +5,13 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Index, MetaData, bindparam, func, select, update
 
 from shanfu.errors import Conflict, StoreError, StoreGone
-from shanfu.store import Sequencer, Shelf, Statement, Store
+from shanfu.store import Sequencer, Shelf, Statement, Store, book, octets
 from tests.budget import examples
 from tests.store.tables import (
     ACCOUNTS,
@@ -110,6 +111,19 @@ def test_missing_is_not_the_same_as_forgotten(store):
             book.find(ACCOUNT, ("A1", "20260101"))
         with pytest.raises(TypeError, match="journal: no index starts with stan"):
             book.load(("stan",), ["000001"])
+
+
+def test_bytes_are_no_look_up_key() -> None:
+    @dataclass
+    class Row:
+        bucket: int
+        seal: bytes
+
+    table = book("seals", MetaData(), octets("seal"))
+    Index("seals_seal", table.c.bucket, table.c.seal)
+    shelf = Shelf(table, Row)
+    with pytest.raises(TypeError, match="bytes are no look-up key"):
+        shelf.look(("bucket", "seal"))
 
 
 def test_added_rows_are_among_the_loaded(store):
