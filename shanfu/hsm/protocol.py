@@ -25,7 +25,13 @@ __all__ = [
 KeyBlock = NewType("KeyBlock", str)
 
 
-class Algorithm(Enum):
+class _Member(Enum):
+    """An enum whose members are looked up by identity: `Enum` hashes in Python, many times in each payment."""
+
+    __hash__ = object.__hash__
+
+
+class Algorithm(_Member):
     """The cipher a key is for; the value is its TR-31 algorithm character."""
 
     AES = "A"
@@ -34,7 +40,7 @@ class Algorithm(Enum):
     HMAC = "H"
 
 
-class KeyUsage(Enum):
+class KeyUsage(_Member):
     """What a key may do; the value is the TR-31 usage and mode of use."""
 
     IMK_AC = ("E0", "X")  # issuer master key: application cryptograms
@@ -51,7 +57,7 @@ class KeyUsage(Enum):
     LOOKUP = ("11", "C")  # proprietary: keyed hash for look-ups
 
 
-class MACAlgorithm(Enum):
+class MACAlgorithm(_Member):
     """How a message is authenticated; each gives the 8 bytes that stand in DE64 or DE128 (ASCII hex)."""
 
     UNIONPAY_ECB = "unionpay-ecb"  # DES, 3DES or SM4, by the key
@@ -60,7 +66,7 @@ class MACAlgorithm(Enum):
     SM4_CBC = "sm4-cbc"  # interbank, when DE60.11 announces SM4; its form is unverified
 
 
-class PINBlockFormat(Enum):
+class PINBlockFormat(_Member):
     """The clear layout of a PIN block (ISO 9564-1 and the UnionPay forms)."""
 
     ISO_0 = "iso-0"

@@ -166,7 +166,12 @@ class InterbankHeader:
 
     def turned(self) -> "InterbankHeader":
         """The header of the answer: stations exchanged."""
-        return replace(self, destination=self.source, source=self.destination)
+        return _turned(self)
+
+
+@lru_cache(maxsize=1024)
+def _turned(header: InterbankHeader) -> InterbankHeader:
+    return replace(header, destination=header.source, source=header.destination)
 
 
 @lru_cache(maxsize=1024)  # two stations talk under one header all day
