@@ -210,11 +210,8 @@ def test_any_order_any_loss(steps: list[tuple[str, int]]) -> None:
             assert len(kinds) <= 1, (mti, stan, told)
         for line in world.lines():
             assert world.switch.times[line.name[:17]] <= 1 + sum(n % 5 == 0 for _, n in steps)
-        counted = {
-            line.name[:17]: line.amount_minor * MONEY[line.processing_code]
-            for line in world.lines()
-            if line.state == "APPROVED"
-        }
+        approved = [line for line in world.lines() if line.state == "APPROVED"]
+        counted = {line.name[:17]: line.amount_minor * MONEY[line.processing_code] for line in approved}
         assert counted == world.switch.money
         [view] = [view for view in list_batches(bank.store) if view.batch.terminal == world.till.terminal]
         assert view.totals.debit_minor - view.totals.credit_minor == sum(counted.values())

@@ -15,6 +15,7 @@ DAY = "20260105"
 
 
 def test_the_migrations_lead_to_the_tables(bank: Bank, tmp_path: Path) -> None:
+    bank.store.close()
     assert differences(f"sqlite:///{tmp_path / 'acquirer.db'}", SCHEMA) == []
 
 
