@@ -184,8 +184,8 @@ class World:
 
 # Only generated, not shrunk: a story takes a tenth of a second, and a failing one is short enough to read.
 OPS = [
-    "pay", "pay", "take_back", "take_back", "reverse", "reverse", "carry", "carry", "carry", "deliver", "deliver_many", "double",
-    "lose", "lose_outbound", "switch", "wait", "die",
+    "pay", "pay", "take_back", "take_back", "reverse", "reverse", "carry", "carry", "carry", "deliver", "deliver_many",
+    "double", "lose", "lose_outbound", "switch", "wait", "die",
 ]  # fmt: skip
 STEPS = st.lists(st.tuples(st.sampled_from(OPS), st.integers(0, 999)), min_size=15, max_size=60)
 
