@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Index, MetaData, bindparam, func, select, update
 
 from shanfu.errors import Conflict, StoreError, StoreGone
-from shanfu.store import Sequencer, Shelf, Statement, Store, book, octets
+from shanfu.store import Sequencer, Shelf, Statement, Store, book, number, octets
 from tests.budget import examples
 from tests.store.tables import (
     ACCOUNTS,
@@ -117,9 +117,10 @@ def test_bytes_are_no_look_up_key() -> None:
     @dataclass
     class Row:
         bucket: int
+        number: int
         seal: bytes
 
-    table = book("seals", MetaData(), octets("seal"))
+    table = book("seals", MetaData(), number("number", key=True), octets("seal"))
     Index("seals_seal", table.c.bucket, table.c.seal)
     shelf = Shelf(table, Row)
     with pytest.raises(TypeError, match="bytes are no look-up key"):
