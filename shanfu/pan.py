@@ -4,9 +4,13 @@
 digits leave only through `.digits`, which is easy to search for. A payment token is formed like a PAN and is one here.
 """
 
+from collections.abc import Iterable
+
 from shanfu.errors import DecodeError, Fault
 
-__all__ = ["PAN", "luhn_digit", "mask_pan"]
+__all__ = ["PAN", "Ranges", "luhn_digit", "mask_pan", "overwrite"]
+
+Ranges = tuple[tuple[int, int], ...]  # (start, end) of bytes
 
 
 def luhn_digit(payload: str) -> str:
@@ -28,6 +32,18 @@ def mask_pan(digits: str) -> str:
     if len(digits) < 12:
         return "*" * len(digits)
     return f"{digits[:6]}{'*' * (len(digits) - 10)}{digits[-4:]}"
+
+
+def overwrite(raw: bytes, ranges: Iterable[tuple[int, int]]) -> tuple[bytes, Ranges]:
+    """Return bytes with these ranges overwritten by `*`, their length unchanged, and the ranges that are not empty.
+
+    >>> overwrite(b"6228480000000005", [(6, 12), (16, 16)])
+    (b'622848******0005', ((6, 12),))
+    """
+    shown, hidden = bytearray(raw), tuple((start, end) for start, end in ranges if start < end)
+    for start, end in hidden:
+        shown[start:end] = b"*" * (end - start)
+    return bytes(shown), hidden
 
 
 class PAN:

@@ -20,6 +20,7 @@ Reading order:
     usages         token data, PAR, SM4 PIN, key and batch usages
     de62           working keys of a sign-in answer
     describe       a message in words, secrets hidden
+    masking        a frame as it may be shown
 """
 
 from shanfu.iso8583.codec import Dialect, Message
@@ -38,6 +39,7 @@ from shanfu.iso8583.interbank import (
     prepare_interbank,
 )  # fmt: skip
 from shanfu.iso8583.mab import MAC_ALGORITHMS, MAC_FIELDS, mab_bytes, mab_text, mac_algorithm, mac_input
+from shanfu.iso8583.masking import explain, masked
 from shanfu.iso8583.message_types import (
     ENTRY_MODES,
     MTI,
@@ -175,6 +177,7 @@ __all__ = [
     "encode_pos",
     "encode_sm4_pin",
     "encode_working_keys",
+    "explain",
     "is_advice",
     "is_repeat",
     "is_request",
@@ -183,6 +186,7 @@ __all__ = [
     "mab_text",
     "mac_algorithm",
     "mac_input",
+    "masked",
     "parse_balances",
     "parse_batch_records",
     "parse_de59",

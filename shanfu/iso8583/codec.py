@@ -13,7 +13,7 @@ Decoding is liberal where live traffic is known to be (warnings), encoding is st
 Sources: ISO 8583:1987 4.1–4.4.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -120,6 +120,15 @@ class Dialect:
         if reader is None and not message.kept:
             self._learn_reader(body[at : at + width])
         return message
+
+    def walk(self, body: bytes) -> Iterator[tuple[Field, int, int]]:
+        """Yield each field that is present with the start and end of its value in `body`; DecodeError where one ends it."""
+        numbers, at = self._read_bitmap(body, 0)
+        for number in numbers:
+            row = self.fields[number]
+            reading = row.read(body, at)
+            yield row, reading.start, reading.end
+            at = reading.end
 
     def _read(self, body: bytes, base: int) -> Message:
         mti = self._read_mti(body, base)

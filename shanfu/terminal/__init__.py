@@ -15,7 +15,7 @@ from shanfu.terminal.desk import ACQUIRER, CARD, PIN_PAD
 from shanfu.terminal.entry_point import Candidate, Preprocessed, candidates, preprocess
 from shanfu.terminal.journal import Journal, JournalLine, Kind, State, Transaction
 from shanfu.terminal.kernel7 import GPO_STATUS, CardAnswer, Ending, Route, fdda_failed, read_gpo, route_after_gpo
-from shanfu.terminal.masking import mask_apdu, mask_pos
+from shanfu.terminal.masking import mask_apdu
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 from shanfu.terminal.pin_pad import (
     CheckMAC,
@@ -40,5 +40,5 @@ __all__ = [
     "Journal", "JournalLine", "KeysLoaded", "Kind", "LoadKeys", "MACChecked", "MACMade", "MakeMAC", "Outcome", "PINCancelled",
     "PINEntered", "PinPad", "Preprocessed", "PresentedCard", "Reader", "ReaderKind", "Reason", "Receipt", "Refused", "Route",
     "State", "Terminal", "TerminalConfig", "Transaction", "UIMessage", "candidates", "choose_cvm", "fdda_failed", "mask_apdu",
-    "mask_pos", "matches", "preprocess", "print_receipt", "read_gpo", "route_after_gpo", "unionpay_aids",
+    "matches", "preprocess", "print_receipt", "read_gpo", "route_after_gpo", "unionpay_aids",
 ]  # fmt: skip

@@ -10,11 +10,13 @@ from types import MappingProxyType
 
 from shanfu.clock import Clock, local
 from shanfu.dialogue import Ask, Dialogue
+from shanfu.errors import DecodeError
 from shanfu.events import Event, Events, nobody, trace_id
 from shanfu.iso7816 import CommandAPDU, ResponseAPDU
+from shanfu.iso8583 import POS, decode_pos, explain, masked
 from shanfu.terminal.config import TerminalConfig
 from shanfu.terminal.journal import Journal, stan_of
-from shanfu.terminal.masking import explain_apdu, explain_pos, explain_values, mask_apdu, mask_pos
+from shanfu.terminal.masking import explain_apdu, explain_values, mask_apdu
 from shanfu.terminal.outcome import UIMessage
 
 __all__ = ["ACQUIRER", "CARD", "PIN_PAD", "Desk"]
@@ -82,10 +84,17 @@ class Desk:
         """Tell one POS frame."""
         if self.events is nobody:
             return
-        shown, ranges = mask_pos(raw)
+        shown, ranges = masked(raw, POS)
         source, target = (ACQUIRER, SOURCE) if response else (SOURCE, ACQUIRER)
-        detail = explain_pos(raw)
+        detail = _in_words(raw)
         self._emit(Event(source=source, target=target, wire="pos", title=title, raw=shown, masked=ranges, detail=detail))
 
     def _emit(self, event: Event) -> None:
         self.events(replace(event, trace=self.trace, at_ms=self.clock.now_ms()))
+
+
+def _in_words(frame: bytes) -> dict[str, str]:
+    try:
+        return explain(decode_pos(frame).message, POS)
+    except DecodeError as fault:
+        return {"fault": str(fault)}

@@ -3,9 +3,9 @@
 import pytest
 
 from shanfu.dialogue import Ask, Keep, advance
-from shanfu.iso8583 import Message, PosFrame, encode_pos
+from shanfu.iso8583 import POS, Message, PosFrame, encode_pos, masked
 from shanfu.store import DictMemory
-from shanfu.terminal import EnterPIN, LoadKeys, MakeMAC, PINEntered, PinPad, Refused, mask_apdu, mask_pos, unionpay_aids
+from shanfu.terminal import EnterPIN, LoadKeys, MakeMAC, PINEntered, PinPad, Refused, mask_apdu, unionpay_aids
 from tests.terminal.shop import MAK, PAN_DIGITS, PIK, PIN_DIGITS, TMK, Acquirer, Shop, config, declines, lost, yuan
 
 SECRETS = [PAN_DIGITS, PIN_DIGITS, TMK.hex(), PIK.hex(), MAK.hex()]
@@ -72,10 +72,10 @@ def test_frames_that_cannot_be_read_are_hidden_from_there_on() -> None:
         PosFrame("6000030000", "613100310000", Message("0200", {2: PAN_DIGITS, 3: "000000", 35: f"{PAN_DIGITS}=3012"}))
     )
     for length in range(len(frame)):
-        shown, _ = mask_pos(frame[:length])
+        shown, _ = masked(frame[:length], POS)
         assert len(shown) == length
         assert PAN_DIGITS not in shown.hex()
-    assert mask_pos(b"GET / HTTP/1.1 6209010000000011")[0].endswith(b"*")
+    assert masked(b"GET / HTTP/1.1 6209010000000011", POS)[0].endswith(b"*")
 
 
 def test_the_dialogue_never_carries_a_pin_or_a_key() -> None:
