@@ -95,7 +95,7 @@ def _tls(folder: Path) -> tuple[bool | None, str]:
     from shanfu.sandbox import HOSTS, World
 
     if not World.open(folder).settings.tls:
-        return None, "switched off in world.toml: links are plain TCP"
+        return None, "switched off (world.toml or SHANFU_TLS): links are plain TCP"
     for role in HOSTS.values():
         server_context(folder / "ca", role.id)
     return True, "valid"
