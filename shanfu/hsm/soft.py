@@ -170,7 +170,9 @@ class SoftHSM:
     def verify_arqcs(self, jobs: Sequence[ARQCCheck]) -> list[Proof | None]:
         """Return a one-time proof for each right cryptogram, None for each wrong one."""
         bench = self._bench
-        return self._prove(jobs, [_right_session(bench, job) for job in jobs])
+        blocks = dict.fromkeys(job.imk for job in jobs)
+        opened = {block: bench.use(block, KeyUsage.IMK_AC, KeyUsage.UDK_AC) for block in blocks}
+        return self._prove(jobs, [_right_session(bench, opened[job.imk], job) for job in jobs])
 
     def _prove(self, jobs: Sequence[ARQCCheck], sessions: Sequence[bytes | None]) -> list[Proof | None]:
         """Keep the session keys of right cryptograms under fresh tickets; one call for randomness serves the batch."""
@@ -192,9 +194,11 @@ class SoftHSM:
         """Spend each proof on one ARPC; if any is unknown, spent or doubled, none is spent and it is a KeyUseError."""
         tickets = [proof.ticket for proof, _ in jobs]
         with self._proofs_lock:
-            if len(set(tickets)) != len(tickets) or not all(ticket in self._proofs for ticket in tickets):
+            spent = [kept for ticket in tickets if (kept := self._proofs.get(ticket))]
+            if len(spent) != len(set(tickets)) or len(spent) != len(tickets):
                 raise KeyUseError("proof of a cryptogram: is spent, or of another HSM; verify the ARQC first")
-            spent = [self._proofs.pop(ticket) for ticket in tickets]
+            for ticket in tickets:
+                del self._proofs[ticket]
         bench = self._bench
         return [
             bench.cryptograms[algorithm].arpc(session, cryptogram=arqc, arc=arc)
@@ -299,9 +303,8 @@ def _mac(key: OpenKey, job: MACJob) -> bytes:
     return compute(key, job.data)
 
 
-def _right_session(bench: Bench, job: ARQCCheck) -> bytes | None:
+def _right_session(bench: Bench, key: OpenKey, job: ARQCCheck) -> bytes | None:
     """Return the session key under which the cryptogram is right, None when it is not."""
-    key = bench.use(job.imk, KeyUsage.IMK_AC, KeyUsage.UDK_AC)
     if key.algorithm is not job.algorithm:
         raise KeyUseError(f"{key.usage.name} key: is of {key.algorithm.name}, the cryptogram of {job.algorithm.name}")
     cryptograms = bench.cryptograms[job.algorithm]
