@@ -63,7 +63,7 @@ def _a_till(
 ) -> Iterator[Any]:
     from shanfu.sandbox import local_till, running, tcp_till
 
-    if running(world, merchant):
+    if running(world):
         if fault:
             hint = "use --card faults and an amount of 666.01 to 666.05"
             raise ConfigError(f"--fault: the hosts run in processes of their own (`shanfu up`); {hint}")

@@ -20,7 +20,7 @@ from shanfu.links.log import configure, fault_text, redact
 from shanfu.links.loop import LoopNet, LoopTerminal
 from shanfu.links.run import run_host
 from shanfu.links.tcp import linked
-from shanfu.links.terminal import Matches, TerminalLink, any_reply, listens
+from shanfu.links.terminal import Matches, TerminalLink, any_reply
 from shanfu.links.tls import client_context, issue, make_ca, server_context
 from shanfu.links.turn import Send, Tally, Worker
 
@@ -29,6 +29,6 @@ __all__ = [
     "Books", "ClientLink", "CrashPoint", "FaultKind", "FaultRule", "Framing", "FramingFactory", "Host", "Hub",
     "Inbound", "Kind", "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "Passage", "Peer", "Send", "ServerLink",
     "Tally", "TerminalLink", "Turn", "Worker", "any_reply", "client_context", "configure", "crash_points", "fault_text",
-    "issue", "linked", "listens", "make_ca", "redact", "run_host", "server_context",
+    "issue", "linked", "make_ca", "redact", "run_host", "server_context",
 ]
 # fmt: on

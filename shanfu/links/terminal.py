@@ -15,7 +15,7 @@ from typing import Self
 from shanfu.errors import DecodeError, LinkClosed, LinkTimeout
 from shanfu.links.framing import FramingFactory
 
-__all__ = ["Matches", "TerminalLink", "any_reply", "listens"]
+__all__ = ["Matches", "TerminalLink", "any_reply"]
 
 Matches = Callable[[bytes, bytes], bool]
 
@@ -24,15 +24,6 @@ def any_reply(request: bytes, reply: bytes) -> bool:
     """Take the next reply, whatever it is: for hosts that answer in order."""
     del request, reply
     return True
-
-
-def listens(host: str, port: int) -> bool:
-    """Say whether somebody accepts connections there."""
-    try:
-        with socket.create_connection((host, port), timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 class TerminalLink:

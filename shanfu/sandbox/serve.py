@@ -35,6 +35,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM; raises Conflict when the host runs already, ConfigError when its port is in use."""
     kind = role(name).kind
+    claim = world.claim(name)
     host: Host[Any] = world.host(name, watch=events is not nobody)
     if kind == "issuer":
         host = FaultyIssuer(host, late_ms=world.settings.timeouts.network_ms + LATE_MS)
@@ -51,6 +52,7 @@ def serve(
             urgent=is_pos_reversal if kind == "acquirer" else is_interbank_reversal,
             ready=ready,
         )
+    claim.release()
 
 
 class Operated:

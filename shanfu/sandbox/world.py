@@ -33,7 +33,7 @@ from shanfu.network import SCHEMA as NETWORK_SCHEMA
 from shanfu.network import Network, NetworkConfig
 from shanfu.sandbox.people import INSTITUTIONS, NETWORK, PORTS, Merchant, card_named, merchant_named
 from shanfu.sandbox.settings import Settings, read_settings
-from shanfu.store import FileMemory, Schema, Sealer, Store
+from shanfu.store import FileMemory, Lock, Schema, Sealer, Store, held
 from shanfu.terminal import PinPad, ReaderKind, Terminal, TerminalConfig, unionpay_aids
 
 __all__ = ["HOSTS", "Roles", "World", "network_config", "private_folder", "role"]
@@ -103,6 +103,18 @@ class World:
                 return Acquirer(mine, hsm, watch=watch)
             case _:
                 return Network(network_config(self.settings), hsm, watch=watch)
+
+    def claim(self, name: str) -> Lock:
+        """Be this world's process of a host; Conflict when there is one."""
+        return Lock(self._claim(name))
+
+    def runs(self, name: str) -> bool:
+        """Say whether a process of this world runs a host; another world's on the same port does not count."""
+        return held(self._claim(name))
+
+    def _claim(self, name: str) -> Path:
+        role(name)
+        return self.folder / name / "process"
 
     # -- devices ------------------------------------------------------------------------------------------------------
 

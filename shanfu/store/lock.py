@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shanfu.errors import Conflict, StoreGone
 
-__all__ = ["Lock"]
+__all__ = ["Lock", "held"]
 
 
 class Lock:
@@ -36,3 +36,18 @@ class Lock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def held(path: Path) -> bool:
+    """Say whether somebody holds the lock of this path."""
+    try:
+        fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False  # never locked, or not ours to open
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False

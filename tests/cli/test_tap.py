@@ -143,7 +143,8 @@ def test_doctor_and_upgrade(world: str, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.fixture
 def hangs_up(world: str) -> Iterator[str]:
     """Somebody who accepts at the acquirer's port and hangs up."""
-    port = open_or_build(world).settings.ports["acquirer-lantern"]
+    opened = open_or_build(world)
+    port, claim = opened.settings.ports["acquirer-lantern"], opened.claim("acquirer-lantern")
     with socket.create_server(("127.0.0.1", port)) as server:
         server.settimeout(0.1)
         over = threading.Event()
@@ -160,11 +161,18 @@ def hangs_up(world: str) -> Iterator[str]:
         yield world
         over.set()
         thread.join()
+    claim.release()
 
 
 def test_an_acquirer_that_cannot_be_reached(hangs_up: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "tap", "--data", hangs_up, "--amount", "1", "--json")
     assert (code, json.loads(out)["reason"]) == (Exit.UNREACHABLE, "host-unreachable")
+
+
+def test_another_worlds_host_on_our_port_is_not_ours(world: str, capsys: pytest.CaptureFixture[str]) -> None:
+    port = open_or_build(world).settings.ports["acquirer-lantern"]
+    with socket.create_server(("127.0.0.1", port)):
+        assert tap(capsys, world, "--amount", "1")["outcome"] == "approved"
 
 
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
