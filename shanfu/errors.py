@@ -17,8 +17,8 @@ Messages read *subject: what is, what should be (where the rule is)*, for instan
 from enum import StrEnum
 
 __all__ = [
-    "ConfigError", "Conflict", "DecodeError", "Fault", "IllegalEvent", "IntegrityError", "KeyUseError", "LinkClosed", "LinkError",
-    "LinkTimeout", "NotFound", "ProtocolError", "ShanfuError", "StoreError", "StoreGone", "StoreVersion",
+    "ConfigError", "Conflict", "DecodeError", "Fault", "IllegalEvent", "IntegrityError", "KeyUseError", "LinkClosed",
+    "LinkError", "LinkTimeout", "NotFound", "ProtocolError", "ShanfuError", "StoreError", "StoreGone", "StoreVersion",
 ]  # fmt: skip
 
 

@@ -92,11 +92,15 @@ def settle(books: AcquirerBooks, row: JournalRow, answer: Message) -> None:
 
 
 def expire(books: AcquirerBooks, row: JournalRow, reason: Reason, *, because: str) -> None:
-    """Give up a request: it is answered with `reason`, and a reversal saying `because` (DE39) goes to the network."""
+    """Give up a request: it is answered with `reason`, and a reversal saying `because` (DE39) goes to the network.
+
+    A balance inquiry moves nothing and is never reversed.
+    """
     row.state, row.response_code, row.reason = State.EXPIRED.value, reason.code, reason.name
     row.deadline_ms = NEVER_MS
     _unmark(books, row)
-    _queue(books, row, ForwardKind.REVERSAL, because=because)
+    if row.kind != PaymentKind.BALANCE:
+        _queue(books, row, ForwardKind.REVERSAL, because=because)
 
 
 def carry_on(books: AcquirerBooks, row: JournalRow) -> None:

@@ -1,5 +1,6 @@
 """The command group: finds commands lazily, turns errors into one clear line and the documented exit code."""
 
+import difflib
 import importlib
 import os
 import sys
@@ -65,6 +66,12 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"shanfu.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = module.command
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with the nearest that there is."""
+        if args and args[0] not in COMMANDS and (near := difflib.get_close_matches(args[0], COMMANDS, 1)):
+            raise click.UsageError(f"No such command {args[0]!r}; did you mean {near[0]!r}?", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

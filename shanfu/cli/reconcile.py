@@ -17,8 +17,11 @@ def command(date: str | None, data: str, as_json: bool) -> int:
     """Match the journals of terminal, acquirer, network and issuer, the net positions and the ledgers."""
     from shanfu.sandbox import World, reconcile_world, require_dates
 
+    day_asked = date and date.replace("-", "")
+    if day_asked and not (day_asked.isdigit() and len(day_asked) == 8):
+        raise click.BadParameter(f"{date!r} is no date; write it like 2026-11-22", param_hint="--date")
     world = World.open(data)
-    reports = [reconcile_world(world, day) for day in require_dates(world, date and date.replace("-", ""))]
+    reports = [reconcile_world(world, day) for day in require_dates(world, day_asked)]
     if as_json:
         show_json([{"date": r.date, "clean": r.clean, "findings": [asdict(f) for f in r.findings]} for r in reports])
     else:

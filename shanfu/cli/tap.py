@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from shanfu.cli.console import data_option, json_option, lang_option, show_json
+from shanfu.cli.console import data_option, json_option, lang_option, note, show_json
 from shanfu.errors import ConfigError
 
 __all__ = ["command"]
@@ -41,6 +41,8 @@ def command(
     from shanfu.terminal import print_receipt
 
     card_named(card_name)
+    if pin is not None and not (pin.isascii() and pin.isdigit() and 4 <= len(pin) <= 12):
+        raise click.BadParameter("a PIN has 4 to 12 digits (ISO 9564-1)", param_hint="--pin")
     money = Money.parse(amount, Currency.of(currency or merchant_named(merchant).currency))
     world = open_or_build(data)
     feeds: dict[str, Any] = {}
@@ -53,6 +55,8 @@ def command(
     else:
         if explain:
             click.echo(tell(events, lang=lang))
+            if "terminal" in feeds and len(feeds) == sum(not feed for feed in feeds.values()) + 1:
+                note("the hosts told nothing: run them with `shanfu up --watch` to hear them too")
         click.echo(print_receipt(receipt, lang))
     return _exit(receipt)
 

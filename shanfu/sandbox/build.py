@@ -19,7 +19,7 @@ from shanfu.money import Currency
 from shanfu.pan import PAN
 from shanfu.sandbox.ceremony import Bureau, Components, components
 from shanfu.sandbox.people import BINS, CARDS, INSTITUTIONS, MERCHANTS, NETWORK, PEOPLE, PIN, Institution, SandboxCard
-from shanfu.sandbox.settings import Settings, write_settings
+from shanfu.sandbox.settings import Settings, new_settings, write_settings
 from shanfu.sandbox.world import HOSTS, World, private_folder
 from shanfu.store import FileMemory, Sealer, Store
 
@@ -36,7 +36,7 @@ def open_or_build(folder: str | Path, *, settings: Settings | None = None, clock
     path = Path(folder)
     if not (path / "world.toml").exists():
         _require_room(path)
-        build(path, settings=settings or Settings(), clock=clock or SystemClock())
+        build(path, settings=settings or new_settings(), clock=clock or SystemClock())
     return World.open(path, clock=clock)
 
 

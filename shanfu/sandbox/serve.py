@@ -18,7 +18,7 @@ from shanfu.sandbox.faults import LATE_MS, FaultyIssuer
 from shanfu.sandbox.people import NETWORK
 from shanfu.sandbox.world import HOSTS, World, role
 
-__all__ = ["serve"]
+__all__ = ["serve", "served"]
 
 LOOPBACK = "127.0.0.1"
 IDLE = b"0000"  # the interbank idle frame; POS links have none
@@ -36,10 +36,8 @@ def serve(
     """Serve until SIGTERM; raises Conflict when the host runs already, ConfigError when its port is in use."""
     kind = role(name).kind
     claim = world.claim(name)
-    host: Host[Any] = world.host(name, watch=events is not nobody)
-    if kind == "issuer":
-        host = FaultyIssuer(host, late_ms=world.settings.timeouts.network_ms + LATE_MS)
-    elif kind == "network":
+    host = served(world, name, watch=events is not nobody)
+    if kind == "network":
         host = Operated(host)
     with world.store(name) as store:
         run_host(
@@ -53,6 +51,14 @@ def serve(
             ready=ready,
         )
     claim.release()
+
+
+def served(world: World, name: str, *, watch: bool) -> Host[Any]:
+    """Return a host as the sandbox runs it: issuers with the faults that amounts of the fault card ask for."""
+    host = world.host(name, watch=watch)
+    if role(name).kind == "issuer":
+        return FaultyIssuer(host, late_ms=world.settings.timeouts.network_ms + LATE_MS)
+    return host
 
 
 class Operated:

@@ -16,7 +16,7 @@ from shanfu.errors import ConfigError, StoreVersion
 from shanfu.sandbox.people import PORTS
 from shanfu.settings import read, take
 
-__all__ = ["FORMAT", "Settings", "Timeouts", "read_settings", "write_settings"]
+__all__ = ["FORMAT", "Settings", "Timeouts", "new_settings", "read_settings", "write_settings"]
 
 FORMAT = 1
 
@@ -59,6 +59,21 @@ def read_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Se
     _override(table, environment)
     timeouts = read(Timeouts, take(table, "timeouts", {}, where=path.name), where=f"{path.name} [timeouts]")
     return read(Settings, {**table, "timeouts": timeouts}, where=path.name)
+
+
+def new_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings of a world about to be made, with what the environment asks for written down for good.
+
+    SHANFU_STORES is a database URL with `{host}` where the host's name goes (with _ for -); without it the books are files.
+    """
+    table: dict[str, Any] = {}
+    _override(table, environment)
+    if template := environment.get("SHANFU_STORES"):
+        if "{host}" not in template:
+            raise ConfigError("SHANFU_STORES: is one URL for all hosts, it must name {host}, since each has its own database")
+        table["stores"] = {host: template.replace("{host}", host.replace("-", "_")) for host in PORTS}
+    timeouts = read(Timeouts, table.get("timeouts", {}), where="environment")
+    return read(Settings, {**table, "timeouts": timeouts}, where="environment")
 
 
 def write_settings(path: Path, settings: Settings) -> None:

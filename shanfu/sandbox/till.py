@@ -18,6 +18,7 @@ from shanfu.links import FaultKind, LoopNet, Passage, TerminalLink, client_conte
 from shanfu.sandbox.faults import bad_mac, malformed
 from shanfu.sandbox.people import NETWORK, merchant_named
 from shanfu.sandbox.processes import EventEnds
+from shanfu.sandbox.serve import served
 from shanfu.sandbox.world import HOSTS, World
 from shanfu.terminal import ACQUIRER, CARD, PIN_PAD, Reader, Receipt, Terminal, matches
 
@@ -152,7 +153,7 @@ def open_net(world: World, clock: ManualClock, *, events: Events = nobody) -> It
         net = LoopNet(clock)
         for name in HOSTS:
             store = open_stores.enter_context(world.store(name))
-            net.add(world.host(name, watch=events is not nobody), store, events=events)
+            net.add(served(world, name, watch=events is not nobody), store, events=events)
         for name, role in HOSTS.items():
             if role.kind != "network":
                 net.wire((name, NETWORK), ("network", role.id), framing=InterbankFrames)

@@ -30,7 +30,8 @@ PAYMENTS = [
   ("credit-sm4",   "market",   "1000.01",   "123456", "approved", None,                    "00", "ONLINE_PIN", "chen-bo/156",  -100_001),
   ("lab",          "teahouse", "1.00",      None,     "approved", None,                    "00", "NONE",       "lab/156",      -100),
   ("lab",          "bookshop", "1.00",      "123456", "approved", None,                    "00", "ONLINE_PIN", "lab/156",      -100),
-  ("faults",       "teahouse", "666.01",    None,     "approved", None,                    "00", "NONE",       "fang-ke/156",  -66_601),
+  ("faults",       "teahouse", "12.34",     None,     "approved", None,                    "00", "NONE",       "fang-ke/156",  -1_234),
+  ("faults",       "teahouse", "666.03",    None,     "approved", None,                    "00", "NONE",       "fang-ke/156",  -66_603),
   # the other bank, the other currency: on us and off us
   ("harbour",      "market",   "12.34",     None,     "approved", None,                    "00", "NONE",       "wong-mei/156", -1_234),
   ("harbour",      "teahouse", "12.34",     None,     "approved", None,                    "00", "NONE",       "wong-mei/156", -1_234),
