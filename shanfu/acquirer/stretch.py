@@ -14,7 +14,7 @@ from shanfu.acquirer.books import AcquirerBooks
 from shanfu.acquirer.config import AcquirerConfig
 from shanfu.acquirer.decide import Facts, decide, repeated, reversal_outcome
 from shanfu.acquirer.events import decision_event, remark, trace_of, trace_of_request, verdict_event
-from shanfu.acquirer.forward import ForwardState
+from shanfu.acquirer.forward import ForwardKind, ForwardState
 from shanfu.acquirer.journal import JournalRow, PaymentKind, State
 from shanfu.acquirer.management import Management
 from shanfu.acquirer.outtray import OutTray, answer_terminal
@@ -187,6 +187,10 @@ class Stretch:
                 return
             acknowledge(books, item, answer.message)
             self._tell(turn, f"{item.kind} answered {item.response_code}: {item.state.lower()}", trace=answer.name)
+            if item.kind == ForwardKind.ADVICE and item.state != ForwardState.QUEUED:
+                refund = books.row(item.bucket, item.original)
+                assert refund
+                answer_terminal(tray, refund, acquirer=self._config.institution)  # it may be asking again just now
             return
         row = books.row(answer.bucket, answer.name)
         if row is None or row.state != State.WAITING or answer.message.mti != response_mti(row.mti):

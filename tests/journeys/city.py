@@ -15,7 +15,7 @@ from shanfu.clock import SystemClock
 from shanfu.sandbox import PIN, Fleet, Timeouts, World, free_ports
 from shanfu.sandbox.settings import read_settings, write_settings
 from shanfu.sandbox.till import tcp_line, till
-from shanfu.terminal import Kind, Reason, Receipt, State
+from shanfu.terminal import Kind, Receipt, State
 from tests.journeys.judge import judge
 from tests.journeys.town import Town, money
 
@@ -63,12 +63,14 @@ class Shopper(threading.Thread):
                     return
                 receipt = self._one_thing(here)
                 self.receipts.append(receipt)
-                self.enough.wait(0.2 if receipt.reason is Reason.HOST_UNREACHABLE else 0.02)
+                self.enough.wait(0.05 if receipt.approved else 0.25)
 
     def _one_thing(self, here) -> Receipt:
-        payments = [t for t in here.terminal.journal.transactions.values() if (t.kind, t.state) == (Kind.PURCHASE, State.APPROVED)]
-        if payments and self.dice.random() < 0.2:
-            paid = self.dice.choice(payments[-5:])
+        journal = here.terminal.journal
+        payments = [t for t in journal.transactions.values() if (t.kind, t.state) == (Kind.PURCHASE, State.APPROVED)]
+        standing = [t for t in payments if not journal.undone_minor(t)]
+        if standing and self.dice.random() < 0.3:
+            paid = self.dice.choice(standing)
             if self.dice.random() < 0.7:
                 return here.do(here.terminal.void(paid.stan))
             return here.do(here.terminal.refund(paid, money(self.merchant, "0.01")))

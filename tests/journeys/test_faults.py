@@ -204,3 +204,14 @@ def test_a_refund_under_a_fault(town: Town, *, kind, hop, approved, back) -> Non
     assert ordered.hits == 1
     assert moves(town, opening) == {"lin-yue/156": back - 2_000}
     judge(town, opening=opening)
+
+
+def test_a_refund_that_waits_in_the_acquirers_queue_is_answered_when_it_gets_through(town: Town) -> None:
+    opening = town.available()
+    paid = town.tap(amount="20.00")
+    harm(town, "silent", on("acquirer>network", "0220"))
+    assert town.refund(paid, "5.00").approved
+    asked = [passage for passage in town.frames if on("terminal>acquirer", "0220")(passage)]
+    assert len(asked) == 1  # nobody had to ask again
+    town.drain()
+    judge(town, opening=opening)

@@ -195,16 +195,13 @@ class Town:
         for _ in range(LONGEST_MS // 60_000):
             self.net.advance(5 * TICK_MS)
             for merchant in sorted(self.known):
-                if self.till(merchant).terminal.journal.dues() or self._given_up(merchant):
-                    it = self.till(merchant)
+                it = self.till(merchant)
+                if any(t.due or t.given_up for t in it.terminal.journal.transactions.values()):
                     it.do(it.terminal.reverse_pending())
             if not self.unfinished():
                 return
             self.net.advance(60_000)
         raise AssertionError(f"never came to rest: {self.unfinished()}")
-
-    def _given_up(self, merchant: str) -> bool:
-        return any(t.given_up for t in self.till(merchant).terminal.journal.transactions.values())
 
     def unfinished(self) -> list[str]:
         """What somebody still has to send or to hear."""
@@ -217,7 +214,8 @@ class Town:
             for day in network.business_dates(store):
                 left += [f"network: {line.name} waits" for line in network.journal_lines(store, day) if line.state == "WAITING"]
         for merchant in sorted(self.known):
-            left += [f"{merchant}: {kept.name}" for kept in self.till(merchant).terminal.journal.dues()]
+            kept = self.till(merchant).terminal.journal.transactions.values()
+            left += [f"{merchant}: {t.name}" for t in kept if t.due or t.given_up]
         return left
 
 

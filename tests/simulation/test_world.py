@@ -158,7 +158,7 @@ def seeds() -> list[int]:
 @pytest.mark.parametrize("seed", seeds())
 def test_nothing_is_lost_whatever_happens(folder: Path, seed: int) -> None:
     chaos, town = play(folder, seed)
-    assert chaos.begun > 20
+    assert chaos.begun > 5
     assert any(receipt.approved for receipt in town.receipts)
 
 
