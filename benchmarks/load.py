@@ -44,8 +44,8 @@ DRAIN_S = 30.0  # longer than any host waits
 class Line(asyncio.Protocol):
     """One connection: sends what it is given, keeps what comes back with the time of its coming."""
 
-    def __init__(self, framing: Framing, more: Callable[["Line", int], None]) -> None:
-        self._framing, self._more = framing, more
+    def __init__(self, framing: Framing, more: Callable[["Line", int], None], counts: Callable[[bytes], bool]) -> None:
+        self._framing, self._more, self._counts = framing, more, counts
         self.came: list[tuple[float, bytes]] = []
         self.transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[bytes] | None = None
@@ -57,7 +57,7 @@ class Line(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Note the answers and let as many requests follow."""
-        now, frames = time.perf_counter(), self._framing.feed(data)
+        now, frames = time.perf_counter(), [frame for frame in self._framing.feed(data) if self._counts(frame)]
         if self._answer and frames:
             self._answer.set_result(frames[0])
             self._answer = None
@@ -171,10 +171,10 @@ async def as_network(task: dict[str, Any]) -> None:
         task["network"], task["issuer"], task["acquirer"], mak_key, bytes.fromhex(task["pik"]),
     )  # fmt: skip
     stream = Stream([iter(list(payments.make(task["payments"], now_ms(), first=task["first"] + 1)))])
-    line = await _connect(task, InterbankFrames(), stream)
+    line = await _connect(task, InterbankFrames(), stream, counts=is_answer)
     header = InterbankHeader(destination=task["issuer"], source=task["network"])
     test = Message("0820", {7: time.strftime("%m%d%H%M%S"), 11: "000000", 33: task["network"], 70: NetworkCode.LINE_TEST.value})
-    await line.ask(encode_interbank(InterbankFrame(header, test)))
+    line.send([encode_interbank(InterbankFrame(header, test))])  # the issuer must hear who this is before it takes payments
     mak = RetailKey(mak_key)
 
     def read(frame: bytes) -> tuple[str, str, bool]:
@@ -229,8 +229,15 @@ async def _sign_in(line: Line, merchant: str, pad: tuple[str, bytes], stan: str)
     return {key.name: Cipher(Algorithm.TDES, cipher.decrypt(key.encrypted)) for key in wrapped}, answer.text(60)[2:8]
 
 
-async def _connect(task: dict[str, Any], framing: Framing, stream: Stream) -> Line:
-    line = Line(framing, stream.more)
+def is_answer(frame: bytes) -> bool:
+    """Whether an interbank frame answers a payment; the issuer also signs on and tests the line."""
+    return frame[50:54] == b"0210"
+
+
+async def _connect(
+    task: dict[str, Any], framing: Framing, stream: Stream, *, counts: Callable[[bytes], bool] = lambda _: True
+) -> Line:
+    line = Line(framing, stream.more, counts)
     folder, name = task.get("tls", ["", ""])
     tls = client_context(Path(folder), "terminal") if folder else None
     await asyncio.get_running_loop().create_connection(
