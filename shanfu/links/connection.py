@@ -85,7 +85,7 @@ class Connection(asyncio.Protocol):
         elif self._hub.full:
             self._end("the host has as many connections as it allows")
         elif self._link.tls is None:
-            self._begin(self._link.caller or ("" if self._announce else self._given))
+            self._begin(self._caller(self._link) if self._announce else self._given)
         else:
             transport.pause_reading()
             task = asyncio.get_running_loop().create_task(self._shake_hands(transport, self._link.tls))
@@ -185,6 +185,10 @@ class Connection(asyncio.Protocol):
             self._end("its certificate has no common name, so it does not say who this is")
         else:
             self._begin(name if self._announce else self._given)
+
+    def _caller(self, link: ServerLink) -> str:
+        """Take who calls for the one institution that may, unless that has a link which stands: then it must say so."""
+        return "" if link.caller in self._hub.stations else link.caller
 
     def _begin(self, station: str) -> None:
         self._heard_s = self._said_s = asyncio.get_running_loop().time()

@@ -91,7 +91,7 @@ def links_of(world: World, name: str) -> list[ServerLink | ClientLink]:
                 _call(world, name, to="network"),
             ]
         case "issuer":
-            return [_listen(port, tls)]
+            return [_listen(port, tls, caller=NETWORK)]
         case _:
             issuers = [other for other, its in HOSTS.items() if its.kind == "issuer"]
             return [_listen(port, tls), *(_call(world, name, to=issuer) for issuer in issuers)]
@@ -103,8 +103,10 @@ def patience_ms(world: World, kind: str) -> int:
     return {"acquirer": t.terminal_ms, "network": t.acquirer_ms, "issuer": t.network_ms}[kind]
 
 
-def _listen(port: int, tls: ssl.SSLContext | None) -> ServerLink:
-    return ServerLink(host=LOOPBACK, port=port, framing=InterbankFrames, tls=tls, identify=source_of, idle_frame=IDLE)
+def _listen(port: int, tls: ssl.SSLContext | None, *, caller: str = "") -> ServerLink:
+    return ServerLink(
+        host=LOOPBACK, port=port, framing=InterbankFrames, tls=tls, identify=source_of, caller=caller, idle_frame=IDLE
+    )
 
 
 def _call(world: World, name: str, *, to: str) -> ClientLink:
