@@ -5,11 +5,12 @@ the network, over one link in the interbank dialect, and asks nobody but its HSM
 accounts, issuing cards, reading the ledger) comes in through `admin`.
 
 Files in reading order: host (batches in, answers out), requests (what arrived), decide (the rules), record (what changes),
-reasons (the outcomes), prove (what the HSM is asked), answers, management (sign-on, keys, cut-off), clearing (what time asks);
-books, and one file per book: cards, accounts, customers, journal, ledger, links; config, policy (with `policy.toml`), settings;
-events (what is told), admin (the bank's counter), reconcile (what is compared in the end).
+reasons (the outcomes), prove (what the HSM is asked), answers, clearing (what time asks); books, and one file per book: cards,
+accounts, customers, journal, ledger; config, policy (with `policy.toml`); events (what is told), admin (the bank's counter),
+reconcile (what is compared in the end). Its link to the network, with sign-on, keys and cut-off, is `shanfu.hosts`.
 """
 
+from shanfu.hosts import LOOKUP, SEAL, JournalLine, install_key
 from shanfu.issuer.accounts import Account, AccountKind, AccountState, account_name
 from shanfu.issuer.admin import (
     AccountOrder,
@@ -19,7 +20,6 @@ from shanfu.issuer.admin import (
     balance,
     card_state,
     deposit,
-    install_key,
     issue_card,
     issue_cards,
     list_accounts,
@@ -32,12 +32,12 @@ from shanfu.issuer.admin import (
 )
 from shanfu.issuer.books import SCHEMA, IssuerBooks
 from shanfu.issuer.cards import CardState, imk_label
-from shanfu.issuer.config import LOOKUP, SEAL, IssuerConfig, pvk_label
+from shanfu.issuer.config import IssuerConfig, pvk_label
 from shanfu.issuer.host import Issuer
 from shanfu.issuer.ledger import Chart, EntryKind, Line, TrialLine, statement, trial_balance
 from shanfu.issuer.policy import Limits, Policy
 from shanfu.issuer.reasons import Reason
-from shanfu.issuer.reconcile import JournalLine, PostingLine, journal_lines, postings_of, unbalanced
+from shanfu.issuer.reconcile import PostingLine, journal_lines, postings_of, unbalanced
 
 __all__ = [
     "LOOKUP",

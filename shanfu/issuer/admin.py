@@ -10,11 +10,11 @@ from typing import Final
 
 from shanfu.clock import local
 from shanfu.errors import NotFound
-from shanfu.hsm import HSM, Algorithm, KeyBlock, Keyring
+from shanfu.hosts import LOOKUP, SEAL
+from shanfu.hsm import HSM, Algorithm, Keyring
 from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, AccountKind, AccountState, account_name
-from shanfu.issuer.books import KEYS
+from shanfu.issuer.books import SHELVES
 from shanfu.issuer.cards import BY_CARD, CARDS, Card, CardState
-from shanfu.issuer.config import LOOKUP, SEAL
 from shanfu.issuer.customers import CUSTOMERS, Customer
 from shanfu.issuer.ledger import ENTRIES, Chart, Entry, EntryKind, Move, internal, post
 from shanfu.issuer.policy import Policy
@@ -23,22 +23,10 @@ from shanfu.pan import PAN
 from shanfu.store import Book, Statement, Store, Transaction, bucket_of
 
 __all__ = [
-    "AccountOrder", "CardOrder", "CardView", "account_names", "balance", "card_state", "deposit", "install_key",
+    "AccountOrder", "CardOrder", "CardView", "account_names", "balance", "card_state", "deposit",
     "issue_card", "issue_cards", "list_accounts", "open_account", "open_accounts", "open_customer", "reset_pin",
     "set_status", "unlock_pin",
 ]  # fmt: skip
-
-
-# -- keys --------------------------------------------------------------------------------------------------------------
-
-
-def install_key(store: Store, label: str, block: KeyBlock, *, now_ms: int) -> None:
-    """Put a key into the issuer's keyring, as a key ceremony does; in force at once."""
-    with store.begin() as tx:
-        keys = Keyring(KEYS, tx, now_ms=now_ms)
-        keys.load([label])
-        keys.install(label, block)
-        keys.save()
 
 
 # -- customers and accounts --------------------------------------------------------------------------------------------
@@ -198,7 +186,7 @@ class CardView:
 def issue_cards(store: Store, hsm: HSM, orders: Sequence[CardOrder], *, now_ms: int, buckets: int = 1) -> None:
     """Issue cards, all or none; numbers are sealed before they are stored. Raise Conflict when a PAN is issued already."""
     with store.begin() as tx:
-        keys = Keyring(KEYS, tx, now_ms=now_ms)
+        keys = Keyring(SHELVES.keys, tx, now_ms=now_ms)
         keys.load([LOOKUP, SEAL])
         digits = [order.pan.digits.encode() for order in orders]
         cards = hsm.lookup(keys.current(LOOKUP), digits)
@@ -268,7 +256,7 @@ _STATES: Final = {state.value: state for state in CardState}
 
 
 def _card(tx: Transaction, hsm: HSM, pan: PAN) -> tuple[Book[Card], Card]:
-    keys = Keyring(KEYS, tx, now_ms=0)
+    keys = Keyring(SHELVES.keys, tx, now_ms=0)
     keys.load([LOOKUP])
     [key] = hsm.lookup(keys.current(LOOKUP), [pan.digits.encode()])
     book = CARDS.open(tx)

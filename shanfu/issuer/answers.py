@@ -6,16 +6,15 @@ leave no row (wrong MAC, a name repeated with other contents) get the bare verdi
 
 from typing import Final
 
-from shanfu.iso8583 import InterbankFrame, Message, is_request, response_mti
-from shanfu.issuer.journal import JournalRow, State
+from shanfu.hosts import State
+from shanfu.iso8583 import InterbankFrame, Message, response_mti
+from shanfu.issuer.journal import JournalRow
 from shanfu.issuer.reasons import Reason
 
-__all__ = ["MACED", "answer", "answerable", "chip_answer", "management_answer", "rejected"]
+__all__ = ["MACED", "answer", "chip_answer"]
 
 _ECHO: Final = (2, 3, 4, 7, 11, 12, 13, 15, 25, 32, 33, 37, 41, 42, 49, 60, 100)  # Q/CUP 006, 0210 0230 0430
-_MANAGEMENT_ECHO: Final = (7, 11, 33, 53, 70)
 MACED: Final = frozenset({"01", "02", "04"})  # classes of messages that carry DE128
-REJECT_UNREADABLE: Final = "00030"  # reject codes are opaque to receivers; this one reminds of DE39 30
 
 
 def answer(request: InterbankFrame, reason: Reason, row: JournalRow | None = None) -> InterbankFrame:
@@ -44,25 +43,3 @@ def chip_answer(arpc: bytes, code: str, atc: int) -> bytes:
     '910a21415243527ce78f30319f36020240'
     """
     return b"\x91\x0a" + arpc + code.encode("ascii") + b"\x9f\x36\x02" + atc.to_bytes(2)
-
-
-def management_answer(request: InterbankFrame, code: str) -> InterbankFrame:
-    """Return the answer to a network management message."""
-    message = request.message
-    fields = message.copy(*_MANAGEMENT_ECHO) | {39: code}
-    return request.answer(Message(response_mti(message.mti), fields, kept=message.kept))
-
-
-def rejected(frame: bytes) -> bytes | None:
-    """Return an undecodable frame as it came, with the header's reject code set; None when its header is not one.
-
-    Q/CUP 006 header: a rejected message goes back as received and counts as a failed request.
-    """
-    if len(frame) < 50 or frame[4] != 46 or frame[45:50] != b"00000":
-        return None
-    return frame[:45] + REJECT_UNREADABLE.encode() + frame[50:]
-
-
-def answerable(message: Message) -> bool:
-    """Whether an answer to this message can be built."""
-    return len(message.mti) == 4 and message.mti.isdecimal() and is_request(message.mti)

@@ -8,44 +8,40 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from shanfu.hsm import Keyring, KeyRow, keys_table
+from shanfu.hosts import BY_NAME, MemberBooks, MemberShelves
 from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, account_name
 from shanfu.issuer.cards import BY_CARD, CARDS, Card
 from shanfu.issuer.customers import CUSTOMERS
-from shanfu.issuer.journal import BY_NAME, JOURNAL, JournalRow
+from shanfu.issuer.journal import JOURNAL, JournalRow
 from shanfu.issuer.ledger import ENTRIES
-from shanfu.issuer.links import DAYS, LINKS
 from shanfu.issuer.requests import Request
 from shanfu.issuer.tables import METADATA
-from shanfu.store import Schema, Sequencer, Shelf, Transaction, bucket_of
+from shanfu.store import Schema, Sequencer, Transaction, bucket_of
 
-__all__ = ["KEYS", "SCHEMA", "IssuerBooks"]
+__all__ = ["SCHEMA", "SHELVES", "IssuerBooks"]
 
-KEYS: Final = Shelf(keys_table(METADATA), KeyRow)
+SHELVES: Final = MemberShelves(METADATA)
 SCHEMA: Final = Schema(party="issuer", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
 
 
-class IssuerBooks:
+class IssuerBooks(MemberBooks):
     """The rows of one turn."""
 
-    __slots__ = ("_numbers", "accounts", "cards", "customers", "days", "entries", "journal", "keys", "links",
-                 "now_ms", "tx")  # fmt: skip
+    __slots__ = ("_numbers", "accounts", "cards", "customers", "entries", "journal")
 
     def __init__(self, tx: Transaction, *, now_ms: int, numbers: Sequencer) -> None:
-        self.tx, self.now_ms, self._numbers = tx, now_ms, numbers
-        self.keys = Keyring(KEYS, tx, now_ms=now_ms)
+        super().__init__(SHELVES, tx, now_ms=now_ms)
+        self._numbers = numbers
         self.customers = CUSTOMERS.open(tx)
         self.cards = CARDS.open(tx)
         self.accounts = ACCOUNTS.open(tx)
         self.journal = JOURNAL.open(tx)
         self.entries = ENTRIES.open(tx)
-        self.links = LINKS.open(tx)
-        self.days = DAYS.open(tx)
 
     def save(self) -> None:
         """Write every changed and added row through the transaction."""
-        self.keys.save()
-        for book in (self.customers, self.cards, self.accounts, self.journal, self.entries, self.links, self.days):
+        super().save()
+        for book in (self.customers, self.cards, self.accounts, self.journal, self.entries):
             book.save()
 
     def next_seq(self) -> int:

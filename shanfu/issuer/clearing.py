@@ -7,13 +7,12 @@ its day was closed is simply found by the next turn.
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import bindparam
+from sqlalchemy import bindparam, func, select
 
 from shanfu.clock import local
 from shanfu.issuer.accounts import BY_ACCOUNT
-from shanfu.issuer.books import IssuerBooks
+from shanfu.issuer.books import SHELVES, IssuerBooks
 from shanfu.issuer.journal import JOURNAL, Hold, JournalRow
-from shanfu.issuer.links import CLOSED_THROUGH
 from shanfu.issuer.record import clear, lapse
 from shanfu.store import Statement
 
@@ -21,6 +20,8 @@ __all__ = ["ROWS_PER_TURN", "clear_closed_days", "release_lapsed"]
 
 ROWS_PER_TURN: Final = 256  # a few milliseconds of work, between two batches of payments
 
+_d = SHELVES.days.table.c
+_CLOSED_THROUGH: Final = Statement(select(func.max(_d.business_date)).where(_d.bucket == 0))
 _t = JOURNAL.table.c
 _HELD_THROUGH: Final = Statement(
     JOURNAL.select()
@@ -33,7 +34,7 @@ _HELD_THROUGH: Final = Statement(
 
 def clear_closed_days(books: IssuerBooks) -> int:
     """Post what is held of the days that the network has closed; return how many payments."""
-    closed = books.tx.one(CLOSED_THROUGH)
+    closed = books.tx.one(_CLOSED_THROUGH)
     if not closed or closed[0] is None:
         return 0
     held = _held_through(books, closed[0])

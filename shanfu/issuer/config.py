@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shanfu.errors import ConfigError
+from shanfu.hosts import MemberConfig
 from shanfu.issuer.policy import Policy
 from shanfu.settings import read, take
 
-__all__ = ["LOOKUP", "SEAL", "IssuerConfig", "pvk_label"]
-
-SEAL = "seal"
-LOOKUP = "lookup"
+__all__ = ["IssuerConfig", "pvk_label"]
 
 
 def pvk_label(pvki: str) -> str:
@@ -30,15 +27,11 @@ def pvk_label(pvki: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IssuerConfig:
-    """One issuer. `institution` and `network` are 8-digit identifiers; the network's is also the station's name."""
+class IssuerConfig(MemberConfig):
+    """One issuer."""
 
-    institution: str
-    network: str = "00010000"
     name: str = "issuer"
-    buckets: int = 1  # 1 on SQLite: more would turn appends into one page per row
-    patience_ms: int = 20_000  # the issuer's share of the nested time-outs
-    sign_on_retry_ms: int = 10_000
+    patience_ms: int = 20_000
     policy: Policy = field(default_factory=Policy.default)
 
     @classmethod
@@ -52,28 +45,3 @@ class IssuerConfig:
         config = read(cls, values, where="issuer")
         config.check()
         return config
-
-    def check(self) -> None:
-        """Raise ConfigError when a value makes no sense."""
-        for key in ("institution", "network"):
-            value = getattr(self, key)
-            if not (value.isascii() and value.isdigit() and len(value) == 8):
-                raise ConfigError(f"issuer: {key} is {value!r}, an institution identifier has 8 digits")
-        for key in ("buckets", "patience_ms", "sign_on_retry_ms"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"issuer: {key} is {getattr(self, key)}, it must be 1 or more")
-
-    @property
-    def mmk(self) -> str:
-        """Label of the member's master key."""
-        return f"mmk/{self.network}"
-
-    @property
-    def mak(self) -> str:
-        """Label of the link's MAC key."""
-        return f"mak/{self.network}"
-
-    @property
-    def pik(self) -> str:
-        """Label of the link's PIN key."""
-        return f"pik/{self.network}"

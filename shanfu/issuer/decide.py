@@ -15,10 +15,11 @@ from typing import Final
 
 from shanfu.clock import local
 from shanfu.emv import CryptogramType
+from shanfu.hosts import State
 from shanfu.hsm import PINVerdict
 from shanfu.issuer.accounts import Account, AccountState
 from shanfu.issuer.cards import Card
-from shanfu.issuer.journal import JournalRow, State
+from shanfu.issuer.journal import JournalRow
 from shanfu.issuer.policy import Policy
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.requests import Kind, Request

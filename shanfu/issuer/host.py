@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shanfu.errors import DecodeError
+from shanfu.events import Event
+from shanfu.hosts import MemberManagement, interbank_event, rejected, seal_interbank
 from shanfu.hsm import HSM, KeyBlock, Proof
-from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, prepare_interbank
+from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, is_request
 from shanfu.issuer.accounts import Account, account_name
-from shanfu.issuer.answers import MACED, answer, answerable, chip_answer, rejected
+from shanfu.issuer.answers import MACED, answer, chip_answer
 from shanfu.issuer.books import IssuerBooks
 from shanfu.issuer.clearing import clear_closed_days, release_lapsed
 from shanfu.issuer.config import IssuerConfig
 from shanfu.issuer.decide import Facts, decide, repeated
-from shanfu.issuer.events import decision_event, frame_event, remark
+from shanfu.issuer.events import decision_event
 from shanfu.issuer.journal import JOURNAL, JournalRow
-from shanfu.issuer.management import Management
 from shanfu.issuer.prove import Prover
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.record import record
@@ -53,7 +54,7 @@ class Issuer:
         config.check()
         self.name, self._config, self._watch = config.name, config, watch
         self._hsm, self._prover = hsm, Prover(hsm, config)
-        self._management = Management(config, self._prover)
+        self._management = MemberManagement[IssuerBooks](config, hsm)
         self._numbers = Sequencer(JOURNAL.table)
         self._mak: KeyBlock | None = None  # the last one seen, for refusals that cannot look into the books
 
@@ -68,7 +69,7 @@ class Issuer:
         turn, stretch = Turn(), list[Request]()
         for inbound in batch:
             frame = self._open(inbound, books, turn)
-            if frame is not None and frame.message.mti[:2] in MACED and answerable(frame.message):
+            if frame is not None and frame.message.mti[:2] in MACED and is_request(frame.message.mti):
                 stretch.append(self._read(inbound, frame, books))
                 continue
             self._work(stretch, books, turn)
@@ -95,7 +96,7 @@ class Issuer:
         """Answer one message that cannot be worked: 30 when it does not parse, else 96; nothing is stored."""
         turn = Turn()
         what = f"message not worked: {type(fault).__name__}"
-        turn.events.append(remark(self.name, what, reason=Reason.MALFUNCTION.name, at_ms=now_ms))
+        turn.events.append(Event(source=self.name, title=what, reason=Reason.MALFUNCTION.name, at_ms=now_ms))
         if inbound.kind is not Arrival.FRAME or inbound.station != self._config.network:
             return turn
         try:
@@ -103,14 +104,10 @@ class Issuer:
         except DecodeError:
             self._reject(inbound, turn)
             return turn
-        if frame.header.rejected or frame.message.mti[:2] not in MACED or not answerable(frame.message):
+        if frame.header.rejected or frame.message.mti[:2] not in MACED or not is_request(frame.message.mti):
             return turn
         reply = answer(frame, Reason.FORMAT if isinstance(fault, DecodeError) else Reason.MALFUNCTION)
-        if self._mak is None:
-            turn.outbound.append(Outbound(inbound.station, encode_interbank(reply)))
-        else:
-            sealed = self._prover.seal([(prepare_interbank(reply), reply.message)], self._mak)
-            turn.outbound.append(Outbound(inbound.station, sealed[0]))
+        turn.outbound.append(Outbound(inbound.station, seal_interbank(self._hsm, [(reply, self._mak)])[0]))
         return turn
 
     # -- arrivals ------------------------------------------------------------------------------------------------------
@@ -132,7 +129,7 @@ class Issuer:
             self._tell(turn, books, f"our message came back with reject code {frame.header.reject_code}")
             return None
         if self._watch:
-            event = frame_event(inbound.frame, frame, source=inbound.station, target=self.name, at_ms=books.now_ms)
+            event = interbank_event(inbound.frame, frame.message, source=inbound.station, target=self.name, at_ms=books.now_ms)
             turn.events.append(event)
         return frame
 
@@ -158,17 +155,17 @@ class Issuer:
 
     def _manage(self, frame: InterbankFrame, books: IssuerBooks, turn: Turn) -> None:
         message = frame.message
-        if not answerable(message):
-            known = message.mti == "0830" and self._management.answered(frame, books)
-            if not known:
-                self._tell(turn, books, f"dropped {message.mti}: it answers nothing we have asked")
-        elif message.mti[:2] == "08":
-            code, sealed = self._management.work(frame, books)
-            self._tell(turn, books, f"network management {message.text(70, '')}: answered {code}")
-            self._send(turn, books, decode_interbank(sealed) if self._watch else frame, sealed)
+        if message.mti[:2] == "08":
+            words, reply = self._management.heard(frame, books)
+            if words:
+                self._tell(turn, books, words)
+            if reply is not None:
+                self._send(turn, books, decode_interbank(reply) if self._watch else frame, reply)
+        elif is_request(message.mti):
+            refusal = answer(frame, Reason.UNKNOWN_KIND)
+            self._send(turn, books, refusal, encode_interbank(refusal))
         else:
-            reply = answer(frame, Reason.UNKNOWN_KIND)
-            self._send(turn, books, reply, encode_interbank(reply))
+            self._tell(turn, books, f"dropped {message.mti}: it answers nothing we have asked")
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -261,10 +258,7 @@ class Issuer:
             assert case.reason
             row = None if case.request.kind is Kind.REVERSAL else case.row
             replies.append(answer(case.request.frame, case.reason, row))
-        if self._mak is None:  # no key reset yet: nobody could check a MAC
-            frames = [encode_interbank(reply) for reply in replies]
-        else:
-            frames = self._prover.seal([(prepare_interbank(reply), reply.message) for reply in replies], self._mak)
+        frames = seal_interbank(self._hsm, [(reply, self._mak) for reply in replies])  # before a key reset: without MACs
         for reply, sealed in zip(replies, frames, strict=True):
             self._send(turn, books, reply, sealed)
 
@@ -273,11 +267,11 @@ class Issuer:
     def _send(self, turn: Turn, books: IssuerBooks, reply: InterbankFrame, frame: bytes) -> None:
         turn.outbound.append(Outbound(self._config.network, frame))
         if self._watch:
-            event = frame_event(frame, reply, source=self.name, target=self._config.network, at_ms=books.now_ms)
+            event = interbank_event(frame, reply.message, source=self.name, target=self._config.network, at_ms=books.now_ms)
             turn.events.append(event)
 
     def _tell(self, turn: Turn, books: IssuerBooks, title: str, reason: Reason | None = None) -> None:
-        turn.events.append(remark(self.name, title, reason=reason.name if reason else "", at_ms=books.now_ms))
+        turn.events.append(Event(source=self.name, title=title, reason=reason.name if reason else "", at_ms=books.now_ms))
 
 
 def _account(facts: Facts, books: IssuerBooks) -> Account | None:

@@ -9,7 +9,7 @@ POSTED, a void or reversal RELEASES it, or it has LAPSED.
 """
 
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from typing import Final
 
 from sqlalchemy import Index
@@ -17,19 +17,9 @@ from sqlalchemy import Index
 from shanfu.issuer.tables import METADATA
 from shanfu.store import Shelf, journal, number, octets, open_index, text
 
-__all__ = ["BY_NAME", "FORMAT", "JOURNAL", "Hold", "JournalRow", "State"]
+__all__ = ["FORMAT", "JOURNAL", "Hold", "JournalRow"]
 
-BY_NAME: Final = ("bucket", "name")
 FORMAT: Final = 1
-
-
-class State(StrEnum):
-    """What became of a transaction; the issuer answers at once, so WAITING and EXPIRED are states of others."""
-
-    APPROVED = "APPROVED"
-    DECLINED = "DECLINED"
-    REVERSED = "REVERSED"
-    TOMBSTONE = "TOMBSTONE"
 
 
 class Hold(IntEnum):

@@ -5,23 +5,21 @@ A PIN is checked only where the cryptogram was right, so nobody learns about PIN
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
+from shanfu.hosts import LOOKUP, interbank_trial, right_macs, try_keys
 from shanfu.hsm import (
     HSM,
     ARQCCheck,
     KeyBlock,
     Keyring,
-    MACAlgorithm,
-    MACJob,
     PINBlockFormat,
     PINCheck,
     PINVerdict,
     Proof,
 )
-from shanfu.iso8583 import Message, Unsealed, mac_algorithm, mac_input
+from shanfu.iso8583 import Message
 from shanfu.issuer.cards import Card, imk_label
-from shanfu.issuer.config import LOOKUP, IssuerConfig, pvk_label
+from shanfu.issuer.config import IssuerConfig, pvk_label
 from shanfu.issuer.requests import Chip, PresentedPIN, Request
 
 __all__ = ["Prover"]
@@ -50,12 +48,8 @@ class Prover:
 
     def right_macs(self, messages: Sequence[Message], keys: Keyring) -> list[bool]:
         """Say for each message whether DE128 is right under a key in force."""
-        return verify_macs(self.hsm, messages, keys.candidates(self._config.mak))
-
-    def seal(self, unsealed: Sequence[tuple[Unsealed, Message]], key: KeyBlock) -> list[bytes]:
-        """Return the finished frames."""
-        jobs = [MACJob(key=key, algorithm=_algorithm(mac_algorithm(message)), data=frame.mab) for frame, message in unsealed]
-        return [frame.seal(mac) for (frame, _), mac in zip(unsealed, self.hsm.make_macs(jobs), strict=True)]
+        candidates = keys.candidates(self._config.mak)
+        return right_macs(self.hsm, [interbank_trial(message, candidates) for message in messages])
 
     def lookups(self, requests: Sequence[Request], keys: Keyring) -> None:
         """Fill in each request's card: the keyed hash of its PAN."""
@@ -87,49 +81,18 @@ class Prover:
 
     def pins(self, claims: Sequence[Claim], keys: Keyring) -> list[PINVerdict]:
         """Check the PIN of each request, all of which have one."""
-        verdicts = [PINVerdict.UNREADABLE] * len(claims)
-        for pik in keys.candidates(self._config.pik):
-            sm4 = _cipher(pik) == "4"
-            open_places = [
-                place
-                for place, (verdict, (request, _)) in enumerate(zip(verdicts, claims, strict=True))
-                if verdict is PINVerdict.UNREADABLE and request.pin and (request.pin.format is PINBlockFormat.SM4_X98) == sm4
-            ]
-            jobs = [_pin_check(*claims[place], pik=pik, keys=keys) for place in open_places]
-            if not jobs:
-                break
-            for place, verdict in zip(open_places, self.hsm.verify_pins(jobs), strict=True):
-                verdicts[place] = verdict
-        return verdicts
+        piks = keys.candidates(self._config.pik)
+        fitting = [[pik for pik in piks if _fits(pik, request.pin)] for request, _ in claims]
+
+        def ask(asked: list[tuple[int, KeyBlock]]) -> Sequence[PINVerdict]:
+            return self.hsm.verify_pins([_pin_check(*claims[place], pik=pik, keys=keys) for place, pik in asked])
+
+        return try_keys(fitting, ask, failed=PINVerdict.UNREADABLE)
 
 
-def verify_macs(hsm: HSM, messages: Sequence[Message], candidates: Sequence[KeyBlock]) -> list[bool]:
-    """Say for each message whether DE128 is right under one of the keys, the first tried first."""
-    right = [False] * len(messages)
-    inputs = [(mac_input(m), _algorithm(mac_algorithm(m)), m.text(128, "").encode("ascii", "replace")) for m in messages]
-    for key in candidates:
-        sm4 = _cipher(key) == "4"
-        places = [
-            place
-            for place, (_, algorithm, mac) in enumerate(inputs)
-            if not right[place] and len(mac) == 8 and (algorithm is MACAlgorithm.SM4_CBC) == sm4
-        ]
-        if not places:
-            break
-        jobs = [(MACJob(key=key, algorithm=inputs[at][1], data=inputs[at][0]), inputs[at][2]) for at in places]
-        for place, good in zip(places, hsm.verify_macs(jobs), strict=True):
-            right[place] = good
-    return right
-
-
-def _cipher(key: KeyBlock) -> str:
-    """The algorithm character of a key block's header, which is in clear (X9.143 4.2)."""
-    return key[7]
-
-
-@lru_cache(maxsize=8)
-def _algorithm(name: str) -> MACAlgorithm:
-    return MACAlgorithm(name)
+def _fits(pik: KeyBlock, pin: PresentedPIN | None) -> bool:
+    """Whether a PIN may be under this key: the block's header names the cipher, in clear (X9.143 4.2)."""
+    return pin is not None and (pin.format is PINBlockFormat.SM4_X98) == (pik[7] == "4")
 
 
 def _arqc_check(request: Request, card: Card, imk: KeyBlock) -> ARQCCheck:

@@ -9,30 +9,13 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, bindparam, func, select
 
+from shanfu.hosts import JournalLine, Lines, State
 from shanfu.issuer.accounts import ACCOUNTS
-from shanfu.issuer.journal import JOURNAL, Hold, State
+from shanfu.issuer.journal import JOURNAL, Hold
 from shanfu.issuer.ledger import ENTRIES, Chart, trial_balance
 from shanfu.store import Statement, Store
 
-__all__ = ["JournalLine", "PostingLine", "journal_lines", "postings_of", "unbalanced"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalLine:
-    """One transaction as reconciliation compares it."""
-
-    name: str
-    rrn: str
-    business_date: str
-    currency: str
-    institution: str
-    issuer: str
-    mti: str
-    processing_code: str
-    amount_minor: int
-    state: str
-    response_code: str
-    reason: str
+__all__ = ["PostingLine", "journal_lines", "postings_of", "unbalanced"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +37,6 @@ class PostingLine:
 
 _ALL_ACCOUNTS: Final = Statement(ACCOUNTS.select().order_by(ACCOUNTS.table.c.account))
 _j, _e = JOURNAL.table.c, ENTRIES.table.c
-_LINES: Final = Statement(
-    select(
-        _j.name, _j.rrn, _j.business_date, _j.currency, _j.institution, _j.issuer, _j.mti, _j.processing_code,
-        _j.amount_minor, _j.state, _j.response_code, _j.reason,
-    ).where(_j.business_date == bindparam("day")).order_by(_j.seq),
-    "day",
-)  # fmt: skip
 _MONEY: Final = Statement(
     select(_j.name, _j.currency, _j.processing_code, _j.amount_minor, _j.state, _j.hold)
     .where(_j.business_date == bindparam("day"), _j.amount_minor > 0)
@@ -69,12 +45,7 @@ _MONEY: Final = Statement(
 )
 
 
-def journal_lines(store: Store, date: str) -> list[JournalLine]:
-    """Return the transactions of a business date (YYYYMMDD) in the order of arrival."""
-    names = JournalLine.__dataclass_fields__
-    with store.begin() as tx:
-        return [JournalLine(**dict(zip(names, row, strict=True))) for row in tx.rows(_LINES, (date,))]
-
+journal_lines: Final = Lines(JOURNAL, JournalLine)
 
 _SETTLEMENT: Final = f"{Chart.SETTLEMENT.value}/" + _e.currency  # the other side of every payment
 

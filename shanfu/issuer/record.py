@@ -10,12 +10,13 @@ cleared on its day and posted back on the void's.
 
 import zlib
 
+from shanfu.hosts import State
 from shanfu.hsm import PINVerdict
 from shanfu.iso8583 import Balance, encode_balances
 from shanfu.issuer.accounts import Account, AccountKind, AccountState
 from shanfu.issuer.books import IssuerBooks
 from shanfu.issuer.decide import Decision, Facts
-from shanfu.issuer.journal import FORMAT, Hold, JournalRow, State
+from shanfu.issuer.journal import FORMAT, Hold, JournalRow
 from shanfu.issuer.ledger import Chart, EntryKind, Move, internal, post
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.requests import Kind, Request

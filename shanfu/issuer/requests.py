@@ -6,23 +6,19 @@ page; the name is DE7, DE11, DE32 and DE33, and DE90 holds that of an original w
 """
 
 from dataclasses import dataclass, field
-from datetime import date
 from enum import Enum
-from functools import lru_cache
 from typing import Final
 
 from shanfu.clock import local
 from shanfu.emv import ALGORITHM_3DES, ALGORITHM_SM4, cryptogram_input, decode_field55
 from shanfu.errors import DecodeError
+from shanfu.hosts import business_date, institution, name_of, original_name
 from shanfu.hsm import Algorithm, PINBlockFormat
 from shanfu.iso8583 import EntryMode, InterbankFrame, Message, parse_sm4_pin
 
-__all__ = ["Chip", "Kind", "PresentedPIN", "Request", "business_date", "institution", "read"]
+__all__ = ["Chip", "Kind", "PresentedPIN", "Request", "read"]
 
 ALGORITHMS: Final = {ALGORITHM_3DES: Algorithm.TDES, ALGORITHM_SM4: Algorithm.SM4}  # 9F10 byte 8, JR/T 0025.5
-
-
-MINUTE_MS: Final = 60_000
 
 
 class Kind(Enum):
@@ -49,7 +45,6 @@ _KINDS: Final = {
 # fmt: on
 _UNKNOWN: Final = (Kind.UNKNOWN, frozenset({7, 11, 32, 33}))
 _REVERSAL: Final = (Kind.REVERSAL, frozenset({2, 3, 4, 7, 11, 32, 33, 39, 49, 90}))
-_IDENTITY: Final = frozenset({7, 11, 32, 33})
 
 
 @dataclass(slots=True)
@@ -107,36 +102,6 @@ class Request:
         return self.entry[2:] == "1"
 
 
-def institution(digits: str) -> str:
-    """Return an institution identifier as it is written in names: eight digits, whatever zeros pad it.
-
-    >>> institution("00099010000"), institution("00000010000")
-    ('99010000', '00010000')
-    """
-    return digits if len(digits) == 8 else digits.lstrip("0").zfill(8)
-
-
-@lru_cache(maxsize=64)
-def _dated(month_day: str, now_ms: int) -> str:
-    today, near = local(now_ms).date(), list[date]()
-    for year in (today.year - 1, today.year, today.year + 1):
-        try:
-            near.append(date(year, int(month_day[:2]), int(month_day[2:])))
-        except ValueError:
-            continue  # 29 February, or no date at all
-    found = min(near, key=lambda day: abs((day - today).days), default=None)
-    return found.strftime("%Y%m%d") if found else ""
-
-
-def business_date(month_day: str, now_ms: int) -> str:
-    """Return DE15 (MMDD) as YYYYMMDD, of the year in which it lies nearest to now; "" when it is no date.
-
-    >>> business_date("1231", 1_767_225_600_000), business_date("0101", 1_767_225_600_000)
-    ('20251231', '20260101')
-    """
-    return _dated(month_day, now_ms - now_ms % MINUTE_MS)  # the day changes with a minute, the cache is asked each time
-
-
 def read(frame: InterbankFrame, *, now_ms: int) -> Request:
     """Return what this message asks; the first thing that is wrong with it stands in `fault`."""
     message = frame.message
@@ -144,13 +109,11 @@ def read(frame: InterbankFrame, *, now_ms: int) -> Request:
     kind, needed = _kind(message)
     fault = "" if needed <= fields.keys() else f"DE{min(needed - fields.keys())}"
     text = message.text
-    named = fields.keys() >= _IDENTITY
-    name = f"{text(7)}.{text(11)}.{institution(text(32))}.{institution(text(33))}" if named else ""
     today = business_date(f"{local(now_ms):%m%d}", now_ms) if 15 not in fields else ""
     dated = today or business_date(text(15, ""), now_ms)
     request = Request(
-        frame, kind, name, text(2, ""), int(text(4, "0")), text(49, ""), dated or f"{local(now_ms):%Y%m%d}",
-        institution(text(32, "")), text(22, ""), text(14, ""), _original(text(90, "")), None, None, fault,
+        frame, kind, name_of(message), text(2, ""), int(text(4, "0")), text(49, ""), dated or f"{local(now_ms):%Y%m%d}",
+        institution(text(32, "")), text(22, ""), text(14, ""), original_name(text(90, "")), None, None, fault,
     )  # fmt: skip
     if not fault:
         request.fault = _more(request, dated)
@@ -162,13 +125,6 @@ def _kind(message: Message) -> tuple[Kind, frozenset[int]]:
     if type_of == "042":
         return _REVERSAL
     return _KINDS.get((type_of, message.text(3, "")), _UNKNOWN)
-
-
-def _original(digits: str) -> str:
-    # DE90: original MTI 4, trace 6, DE7 10, DE32 11, DE33 11 (ISO 8583 DE90)
-    if len(digits) != 42:
-        return ""
-    return f"{digits[10:20]}.{digits[4:10]}.{institution(digits[20:31])}.{institution(digits[31:])}"
 
 
 def _more(request: Request, dated: str) -> str:

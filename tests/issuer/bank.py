@@ -134,8 +134,8 @@ class Bank:
 
     def _ceremony(self) -> None:
         now_ms = self.clock.now_ms()
-        _, (mine, self.mmk) = shared_key(KeyUsage.KEK, Algorithm.TDES, self.hsm, self.peer)
-        install_key(self.store, f"mmk/{NETWORK}", mine, now_ms=now_ms)
+        _, (self.own_mmk, self.mmk) = shared_key(KeyUsage.KEK, Algorithm.TDES, self.hsm, self.peer)
+        install_key(self.store, f"mmk/{NETWORK}", self.own_mmk, now_ms=now_ms)
         install_key(self.store, LOOKUP, self.hsm.generate(KeyUsage.LOOKUP, Algorithm.HMAC), now_ms=now_ms)
         install_key(self.store, SEAL, self.hsm.generate(KeyUsage.SEAL, Algorithm.AES), now_ms=now_ms)
         self.pvk = self.hsm.generate(KeyUsage.PVK, Algorithm.TDES)
@@ -150,18 +150,7 @@ class Bank:
         install_key(self.store, f"pik/{NETWORK}", self._import(self.pik, KeyUsage.PIK), now_ms=now_ms)
 
     def _import(self, key: KeyBlock, usage: KeyUsage) -> KeyBlock:
-        with self.store.begin() as tx:
-            keys = self.host_keys(tx)
-            mmk = keys.current(f"mmk/{NETWORK}")
-        return self.hsm.import_working_key(self.peer.export_working_key(key, self.mmk), mmk, usage, Algorithm.TDES)
-
-    def host_keys(self, tx):
-        from shanfu.hsm import Keyring
-        from shanfu.issuer.books import KEYS
-
-        keys = Keyring(KEYS, tx, now_ms=self.clock.now_ms())
-        keys.load([f"mmk/{NETWORK}"])
-        return keys
+        return self.hsm.import_working_key(self.peer.export_working_key(key, self.mmk), self.own_mmk, usage, Algorithm.TDES)
 
     def new_mak(self) -> None:
         _, [self.mak] = shared_key(KeyUsage.MAK, Algorithm.TDES, self.peer)
@@ -193,10 +182,7 @@ class Bank:
         pan = number(digits or f"62090100000{len(self.cards):04d}")
         plastic = Plastic(pan, self.imk["debit", algorithm], algorithm)
         block = encipher_pin(Cipher(Block.TDES, self.pik_clear), PinFormat.ISO0, PIN(PIN_DIGITS), pan=pan.digits)
-        with self.store.begin() as tx:
-            keys = self.host_keys(tx)
-            keys.load([f"pik/{NETWORK}"])
-            pik = keys.current(f"pik/{NETWORK}")
+        pik = self._import(self.pik, KeyUsage.PIK)
         check = PINCheck(block=block, key=pik, format=PINBlockFormat.ISO_0, pan=pan.digits, pvk=self.pvk, pvv="0000")
         details = {"expiry": plastic.expiry, "algorithms": (algorithm,), "state": CardState.ACTIVE} | order
         order_ = CardOrder(pan=pan, group=group, pvv=self.hsm.make_pvv(check), **details)  # type: ignore[arg-type]

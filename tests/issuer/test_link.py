@@ -114,10 +114,10 @@ def test_a_key_reset_in_the_middle_of_a_batch(bank: Bank) -> None:
 
 def test_the_first_keys_come_over_the_link(bank: Bank) -> None:
     """Without a MAK nobody is believed; a reset under the master key is enough to begin."""
-    from shanfu.issuer.books import KEYS
+    from shanfu.issuer.books import SHELVES
 
     with bank.store.begin() as tx:
-        book = KEYS.open(tx)
+        book = SHELVES.keys.open(tx)
         for row in book.load(("bucket", "label"), [(0, f"mak/{NETWORK}"), (0, f"pik/{NETWORK}")]):
             book.remove(row)
         book.save()
