@@ -3,8 +3,7 @@
 What is timed is the whole sale, from presenting the card to the receipt: selection, GPO with the cryptogram, PIN block, DE64,
 the reversal kept before the request goes out, the answer's MAC, and every durable write on the way. The acquirer is the one
 of the terminal's tests, in the same process and without a wire; its share is in the figure. Nobody watches
-events. For context the other side is one
-fdatasync in the same folder, measured in turns with the taps.
+events. For context the other side is one fdatasync in the same folder, measured in turns with the taps.
 """
 
 import tempfile
