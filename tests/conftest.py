@@ -1,8 +1,70 @@
-"""What holds for every test: names that do not change from one process to the next."""
+"""What holds for every test: names that are the same in every process, which tests are slow, and the counts of a heavy run.
 
+A heavy run prints how many inputs were fuzzed, hosts killed and seeds played, and fails when a whole run did fewer than
+promised: a count that was thinned is a broken promise, not a faster test. Tests tell theirs with `record_property("kills", n)`;
+hypothesis tells its own.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
+
+from tests.budget import HEAVY, PROMISED
+
+SLOW = ("tests/journeys/", "tests/simulation/", "tests/test_docs.py", "tests/cli/test_tap.py", "tests/links/test_process.py",
+        "tests/store/", "tests/benchmarks/", "test_databases.py", "test_any_order.py", "test_bad_bytes.py")  # fmt: skip
+PASSING = re.compile(r"(\d+) passing.*?(\d+) invalid")
 
 
 def pytest_make_parametrize_id(val: Any) -> str | None:
     """Name a function by its name; by its address, the workers would collect different tests."""
     return str(val.__name__).strip("<>") if callable(val) and hasattr(val, "__name__") else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `./run test --fast` leaves out: everything that starts processes or plays whole stories."""
+    for item in items:
+        if any(part in item.nodeid for part in SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+    """Let a test's report carry how many examples hypothesis ran."""
+    report = yield
+    if call.when == "call" and (told := getattr(item, "hypothesis_statistics", "")):
+        examples = sum(int(passing) + int(invalid) for passing, invalid in PASSING.findall(told))
+        report.user_properties.append(("fuzz inputs", examples))
+    return report
+
+
+COUNTS: Counter[str] = Counter()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Add up, in the process that runs the workers."""
+    if report.when == "call":
+        for name, value in report.user_properties:
+            COUNTS[name] += int(value)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the counts."""
+    told = " · ".join(f"{COUNTS[name]:,} {name}" for name in sorted(COUNTS))
+    terminalreporter.write_line(f"counts: {told or 'none'}{' (heavy)' if HEAVY else ''}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a whole heavy run that did less than promised."""
+    whole = not session.config.invocation_params.args or not any(
+        "::" in a or a.startswith("tests/") for a in session.config.args
+    )
+    if HEAVY and whole and not hasattr(session.config, "workerinput"):
+        short = {name: (COUNTS[name], least) for name, least in PROMISED.items() if COUNTS[name] < least}
+        if short:
+            print(f"\nheavy counts fall short of what is promised: {short}")
+            session.exitstatus = 1

@@ -27,7 +27,7 @@ PATIENCE_S = 30
 
 
 @pytest.mark.parametrize("tls", [True, False] if HEAVY else [True], ids=lambda tls: "tls" if tls else "plain")
-def test_hosts_are_killed_while_people_pay(folder, tls: bool) -> None:
+def test_hosts_are_killed_while_people_pay(folder, tls: bool, record_property) -> None:
     world, dice, killed = prepared(folder, tls=tls), random.Random(11), 0
     opening = opening_of(world)
     with running(world) as fleet:
@@ -51,6 +51,7 @@ def test_hosts_are_killed_while_people_pay(folder, tls: bool) -> None:
     settle_accounts(world, receipts, opening=opening)
     approved = sum(receipt.approved for receipt in receipts)
     ends = Counter(str(receipt.reason or "approved") + receipt.response_code for receipt in receipts)
+    record_property("kills", killed)
     print(f"{killed} kills, {len(receipts)} receipts, seed 11: {dict(ends.most_common())}")
     assert killed == len(NAMED) + RANDOM_KILLS
     assert approved > killed

@@ -156,7 +156,8 @@ def seeds() -> list[int]:
 
 
 @pytest.mark.parametrize("seed", seeds())
-def test_nothing_is_lost_whatever_happens(folder: Path, seed: int) -> None:
+def test_nothing_is_lost_whatever_happens(folder: Path, seed: int, record_property) -> None:
+    record_property("seeds", 1)
     chaos, town = play(folder, seed)
     assert chaos.begun > 5
     assert any(receipt.approved for receipt in town.receipts)
