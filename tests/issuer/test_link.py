@@ -232,6 +232,28 @@ def test_other_messages(bank: Bank, mti: str, answers: int) -> None:
     assert [reply.text(39) for reply in replies] == ["12"] * answers
 
 
+@pytest.mark.parametrize("mti", [f"0{kind}{function}0" for kind in range(1, 9) for function in range(10)])
+def test_a_kind_without_a_mac_spoils_no_batch_and_can_be_refused(bank: Bank, mti: str) -> None:
+    good = bank.sealed(bank.purchase(bank.cards["debit"], 1))
+    odd = bank.purchase(bank.cards["debit"], 1)
+    odd.mti, odd.fields[128] = mti, "00000000"
+    frame = encode_interbank(InterbankFrame(InterbankHeader(destination=BANK, source=NETWORK), odd))
+    codes = [reply.text(39) for reply in bank.send(frame, good)]
+    assert (codes[-1], bank.worker.tally.refused) == ("00", 0)
+    assert codes[:-1] in ([], ["12"], ["A0"])
+    for fault in (DecodeError("bad"), RuntimeError("broken")):
+        turn = bank.host.refuse(Inbound(NETWORK, frame), fault, bank.clock.now_ms())
+        assert [decode_interbank(out.frame).message.text(39) for out in turn.outbound] in ([], ["30"], ["96"])
+
+
+def test_an_algorithm_that_the_key_does_not_have_is_no_authentication(bank: Bank) -> None:
+    good = bank.sealed(bank.purchase(bank.cards["debit"], 1))
+    odd = bank.sealed(bank.purchase(bank.cards["debit"], 1, f60="0" * 20 + "4"))
+    assert [reply.text(39) for reply in bank.send(odd, good)] == ["A0", "00"]
+    assert bank.worker.tally.refused == 0
+    assert len(bank.host.refuse(Inbound(NETWORK, odd), RuntimeError("broken"), bank.clock.now_ms()).outbound) == 1
+
+
 @pytest.mark.parametrize(("fault", "code"), [(DecodeError("bad"), "30"), (RuntimeError("broken"), "96")])
 def test_refusals_look_into_no_books(bank: Bank, fault: Exception, code: str) -> None:
     inbound = Inbound(NETWORK, bank.sealed(bank.purchase(bank.cards["debit"], 1)))
