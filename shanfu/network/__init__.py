@@ -7,12 +7,13 @@ came. Reversals and refunds are its own from the moment it has accepted them. It
 Files in reading order: host (batches in, answers out), requests (what arrived), transactions (a stretch of them worked),
 decide (the rules), record (what changes), reasons (the outcomes), prove (what the HSM is asked), answers and outgoing (what is
 sent), management (sign-on, keys), duties (what time asks); books, and one file per book: journal, forward (store-and-forward),
-members (with key resets), routes, positions, state (the business date); config; events (what is told), admin (the desk).
+members (with key resets), routes, positions, state (the business date); config; events (what is told), admin (the desk). What
+it shares with its members on the wire is `shanfu.hosts`.
 """
 
+from shanfu.hosts import LOOKUP, SEAL, JournalLine, State, install_key, mak_label, mmk_label, pik_label
 from shanfu.network.admin import (
     Carriage,
-    JournalLine,
     add_route,
     business_dates,
     close_day,
@@ -20,17 +21,15 @@ from shanfu.network.admin import (
     dead_letters,
     enrol_member,
     forward_queue,
-    install_key,
     journal_lines,
     list_members,
     positions,
     written_positions,
 )
 from shanfu.network.books import SCHEMA, NetworkBooks
-from shanfu.network.config import LOOKUP, SEAL, NetworkConfig, mak_label, mmk_label, pik_label
+from shanfu.network.config import NetworkConfig
 from shanfu.network.forward import Carried
 from shanfu.network.host import Network
-from shanfu.network.journal import State
 from shanfu.network.members import MemberRow
 from shanfu.network.positions import Position
 from shanfu.network.reasons import Reason

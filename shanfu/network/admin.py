@@ -11,8 +11,7 @@ from typing import Final
 from sqlalchemy import bindparam, select
 
 from shanfu.errors import ConfigError
-from shanfu.hsm import KeyBlock, Keyring
-from shanfu.network.books import KEYS
+from shanfu.hosts import JournalLine, Lines, check_institution
 from shanfu.network.config import NetworkConfig
 from shanfu.network.forward import FORWARDS, Carried, ForwardRow
 from shanfu.network.journal import JOURNAL
@@ -23,31 +22,11 @@ from shanfu.network.state import STATE, THE_STATE, StateRow, business_date
 from shanfu.store import Book, Statement, Store, Transaction
 
 __all__ = [
-    "Carriage", "JournalLine", "add_route", "business_dates", "close_day", "current_day", "dead_letters",
-    "enrol_member", "forward_queue",
-    "install_key", "journal_lines", "list_members", "positions", "written_positions",
+    "Carriage", "add_route", "business_dates", "close_day", "current_day", "dead_letters",
+    "enrol_member", "forward_queue", "journal_lines", "list_members", "positions", "written_positions",
 ]  # fmt: skip
 
-IDENTIFIER_DIGITS: Final = 8
 ROLES: Final = frozenset({"acquirer", "issuer"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalLine:
-    """A transaction as reconciliation compares it."""
-
-    name: str
-    rrn: str
-    business_date: str
-    currency: str
-    institution: str
-    issuer: str
-    mti: str
-    processing_code: str
-    amount_minor: int
-    state: str
-    response_code: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,22 +49,12 @@ class Carriage:
 # -- setting up --------------------------------------------------------------------------------------------------------
 
 
-def install_key(store: Store, label: str, block: KeyBlock, *, now_ms: int) -> None:
-    """Put a key into the network's keyring, as a key ceremony does; in force at once."""
-    with store.begin() as tx:
-        keys = Keyring(KEYS, tx, now_ms=now_ms)
-        keys.load([label])
-        keys.install(label, block)
-        keys.save()
-
-
 def enrol_member(store: Store, institution: str, *, name: str, roles: frozenset[str] = ROLES, station: str = "") -> None:
     """Enter a member; its station is its identifier unless its acquirer and issuer dial apart.
 
     Raise Conflict when the station is taken, ConfigError when a value makes no sense.
     """
-    if not (institution.isascii() and institution.isdigit() and len(institution) == IDENTIFIER_DIGITS):
-        raise ConfigError(f"member {institution!r}: an institution identifier has {IDENTIFIER_DIGITS} digits")
+    check_institution(institution, "member")
     if not roles or not roles <= ROLES:
         raise ConfigError(f"member {institution}: roles are {sorted(roles)}, known are {sorted(ROLES)}")
     with store.begin() as tx:
@@ -146,17 +115,7 @@ def list_members(store: Store) -> list[MemberRow]:
 
 
 _J: Final = JOURNAL.table.c
-_LINES: Final = Statement(JOURNAL.select().where(_J.business_date == bindparam("day")).order_by(_J.bucket, _J.seq), "day")
-
-
-def journal_lines(store: Store, day: str) -> list[JournalLine]:
-    """Return the transactions of a business date (YYYYMMDD) in the order of their acceptance."""
-    with store.begin() as tx:
-        rows = JOURNAL.open(tx).select(_LINES, (day,))
-    names = JournalLine.__dataclass_fields__
-    return [JournalLine(**{name: getattr(row, name) for name in names}) for row in rows]
-
-
+journal_lines: Final = Lines(JOURNAL, JournalLine)
 _DAYS: Final = Statement(select(_J.business_date).distinct().order_by(_J.business_date))
 
 

@@ -7,10 +7,9 @@ gets the same field values again. DE15 and DE100 are always the network's own (Q
 
 from typing import Final
 
-from shanfu.clock import local
+from shanfu.hosts import sent_at
 from shanfu.iso8583 import (
     INTERBANK,
-    InterbankFrame,
     InterbankHeader,
     Message,
     NetworkCode,
@@ -23,8 +22,8 @@ from shanfu.network.forward import ForwardRow, stan_of
 from shanfu.network.journal import JournalRow
 
 __all__ = [
-    "advice_answer", "answer", "carried", "cut_off_news", "header", "kept", "key_reset", "management_answer", "rejected",
-    "request_for_issuer", "restored", "reversal_of", "verdict",
+    "advice_answer", "answer", "carried", "cut_off_news", "header", "kept", "key_reset", "request_for_issuer", "restored",
+    "reversal_of", "verdict",
 ]  # fmt: skip
 
 Fields = dict[int, Value]
@@ -35,9 +34,7 @@ _TO_ISSUER: Final = (2, 3, 4, 7, 11, 12, 13, 14, 18, 22, 23, 25, 26, 32, 33, 35,
                      42, 43, 49, 53, 55, 60, 90)                                                # Q/CUP 006 0200 0220 0420
 _KEPT: Final = (2, 3, 4, 7, 11, 12, 13, 18, 22, 23, 25, 32, 33, 37, 38, 41, 42, 43, 49, 60)        # what a reversal needs
 _ADVICE: Final = tuple(sorted({*_KEPT, 39, 90}))                                       # no track, no PIN, no chip data
-_MANAGEMENT_ECHO: Final = (7, 11, 33, 53, 70)
 # fmt: on
-REJECT_UNREADABLE: Final = "00030"  # reject codes are opaque to receivers; this one reminds of DE39 30
 RESET_MAK, RESET_PIK = "2600000000000000", "1600000000000000"  # DE53: which key, double-length 3DES (Q/CUP 006 DE53)
 
 
@@ -97,7 +94,7 @@ def reversal_of(request: Message, row: JournalRow, *, network: str, why: str, se
     text = request.text
     fields: Fields = request.copy(*_KEPT)
     fields[90] = OriginalData.of(mti=request.mti, stan=text(11), sent=text(7), acquirer=text(32), forwarder=text(33)).encode()
-    fields[7], fields[11], fields[33] = f"{local(now_ms):%m%d%H%M%S}", stan_of(seq), network
+    fields[7], fields[11], fields[33] = sent_at(now_ms), stan_of(seq), network
     fields[15], fields[39], fields[100] = row.business_date[4:], why, row.issuer
     return _like(request, "0420", fields)
 
@@ -128,12 +125,6 @@ def header(destination: str, source: str) -> InterbankHeader:
     return InterbankHeader(destination=destination, source=source)
 
 
-def management_answer(request: InterbankFrame, code: str) -> InterbankFrame:
-    """Return the answer to a network management message."""
-    message = request.message
-    return request.answer(Message(response_mti(message.mti), message.copy(*_MANAGEMENT_ECHO) | {39: code}))
-
-
 def key_reset(*, usage: str, sealed_key: bytes, name: str, network: str) -> Message:
     """Return the 0800 that brings a new key under the member's master key (DE48 NK); `name` is its DE7 and DE11."""
     sent, _, stan = name.partition(".")
@@ -144,17 +135,7 @@ def key_reset(*, usage: str, sealed_key: bytes, name: str, network: str) -> Mess
 
 def cut_off_news(code: NetworkCode, *, day: str, network: str, seq: int, now_ms: int) -> Message:
     """Return the 0820 that tells a member of the cut-off; its end (202) names the closed day."""
-    fields: Fields = {7: f"{local(now_ms):%m%d%H%M%S}", 11: stan_of(seq), 33: network, 70: code.value}
+    fields: Fields = {7: sent_at(now_ms), 11: stan_of(seq), 33: network, 70: code.value}
     if code is NetworkCode.CUT_OFF_END:
         fields[15] = day[4:]
     return Message("0820", fields)
-
-
-def rejected(frame: bytes) -> bytes | None:
-    """Return an undecodable frame as it came, with the header's reject code set; None when its header is not one.
-
-    Q/CUP 006 header: a rejected message goes back as received and counts as a failed request.
-    """
-    if len(frame) < 50 or frame[4] != 46 or frame[45:50] != b"00000":
-        return None
-    return frame[:45] + REJECT_UNREADABLE.encode() + frame[50:]

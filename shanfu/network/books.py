@@ -8,17 +8,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from shanfu.hosts import BY_NAME, LOOKUP, SEAL, mak_label, mmk_label, pik_label
 from shanfu.hsm import KeyBlock, Keyring, KeyRow, keys_table
-from shanfu.network.config import LOOKUP, SEAL, NetworkConfig, mak_label, mmk_label, pik_label
-from shanfu.network.forward import BY_FORWARD_NAME, DUE_FORWARDS, FORWARDS, HURRY, ForwardRow, forward_numbers
-from shanfu.network.journal import BY_NAME, JOURNAL, OVERDUE, JournalRow, journal_numbers
+from shanfu.network.config import NetworkConfig
+from shanfu.network.forward import BY_FORWARD_NAME, DUE_FORWARDS, FORWARDS, HURRY, ForwardRow
+from shanfu.network.journal import JOURNAL, OVERDUE, JournalRow
 from shanfu.network.members import ALL_MEMBERS, BY_STATION, DUE_RESETS, MEMBERS, READY, RESETS, MemberRow, ResetRow
-from shanfu.network.positions import POSITIONS, position_numbers
+from shanfu.network.positions import POSITIONS
 from shanfu.network.requests import Arrival
 from shanfu.network.routes import ALL_ROUTES, ROUTES, RouteTable
 from shanfu.network.state import STATE, THE_STATE, StateRow, business_date
 from shanfu.network.tables import METADATA
-from shanfu.store import Schema, Shelf, Transaction
+from shanfu.store import Schema, Sequencer, Shelf, Transaction
 
 __all__ = ["KEYS", "SCHEMA", "NetworkBooks", "Process"]
 
@@ -34,7 +35,7 @@ class Process:
 
     def __init__(self, life: str) -> None:
         self.life = life
-        self.journal, self.forwards, self.positions = journal_numbers(), forward_numbers(), position_numbers()
+        self.journal, self.forwards, self.positions = (Sequencer(shelf.table) for shelf in (JOURNAL, FORWARDS, POSITIONS))
         self.routes: RouteTable | None = None
 
 

@@ -1,8 +1,6 @@
 """What a network must be told before it can open: who it is, how long it waits, when its day ends, how it repeats.
 
-Key labels are fixed by rule, so that key ceremonies and hosts agree without a table: `mmk/STATION` (the member's master key),
-`mak/STATION` and `pik/STATION` (working keys, which the network makes), `seal` and `lookup` (our own books). Numbers whose
-source is memory (cut-off 23:00, the nesting of time-outs) stand here and nowhere else.
+Numbers whose source is memory (cut-off 23:00, the nesting of time-outs) stand here and nowhere else.
 """
 
 from collections.abc import Mapping
@@ -10,32 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shanfu.errors import ConfigError
+from shanfu.hosts import check_institution, check_positive
 from shanfu.settings import read
 
-__all__ = ["LOOKUP", "SEAL", "NetworkConfig", "mak_label", "mmk_label", "pik_label"]
+__all__ = ["NetworkConfig"]
 
-SEAL: Final = "seal"
-LOOKUP: Final = "lookup"
 MINUTES: Final = 60
-
-
-def mmk_label(station: str) -> str:
-    """Return the key label of a member's master key.
-
-    >>> mmk_label("99010000")
-    'mmk/99010000'
-    """
-    return f"mmk/{station}"
-
-
-def mak_label(station: str) -> str:
-    """Return the key label of a link's MAC key."""
-    return f"mak/{station}"
-
-
-def pik_label(station: str) -> str:
-    """Return the key label of a link's PIN key."""
-    return f"pik/{station}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +39,8 @@ class NetworkConfig:
 
     def check(self) -> None:
         """Raise ConfigError when a value makes no sense or the time-outs do not nest."""
-        if not (self.institution.isascii() and self.institution.isdigit() and len(self.institution) == 8):
-            raise ConfigError(f"network: institution is {self.institution!r}, an institution identifier has 8 digits")
-        for key in ("buckets", "issuer_timeout_ms", "timeout_ms", "refusals_most", "reset_retry_ms"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"network: {key} is {getattr(self, key)}, it must be 1 or more")
+        check_institution(self.institution, "network: institution")
+        check_positive(self, "network", "buckets", "issuer_timeout_ms", "timeout_ms", "refusals_most", "reset_retry_ms")
         if self.issuer_timeout_ms >= self.timeout_ms:
             raise ConfigError(
                 f"network: timeout_ms is {self.timeout_ms}, it must be longer than the issuer's {self.issuer_timeout_ms}"

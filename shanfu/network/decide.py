@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from shanfu.hosts import State
 from shanfu.iso8583 import ResponseCode
 from shanfu.network.forward import ForwardRow
-from shanfu.network.journal import JournalRow, State
+from shanfu.network.journal import JournalRow
 from shanfu.network.members import MemberRow
 from shanfu.network.reasons import Reason
 from shanfu.network.requests import ASKED, Arrival, Kind

@@ -6,10 +6,11 @@ to the dead letters; it holds up nobody but its own card, and that only until th
 
 from typing import Final
 
+from shanfu.hosts import mak_label, name_of
 from shanfu.iso8583 import INTERBANK, InterbankFrame, Message, NetworkCode, ReversalReason
 from shanfu.network.answers import answer, cut_off_news, header, restored, reversal_of
 from shanfu.network.books import NetworkBooks
-from shanfu.network.config import NetworkConfig, mak_label
+from shanfu.network.config import NetworkConfig
 from shanfu.network.forward import ForwardRow
 from shanfu.network.journal import JournalRow
 from shanfu.network.management import Management
@@ -18,7 +19,6 @@ from shanfu.network.positions import PositionRow, live_positions
 from shanfu.network.prove import Letter, Prover
 from shanfu.network.reasons import Reason
 from shanfu.network.record import bury, expire, own_item, put_off
-from shanfu.network.requests import name_of
 from shanfu.network.state import passed, successor
 
 __all__ = ["Duties", "keep", "sealed_context"]

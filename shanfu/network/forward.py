@@ -15,10 +15,10 @@ from typing import Final
 from sqlalchemy import Index, bindparam, exists, update
 
 from shanfu.network.tables import METADATA
-from shanfu.store import Sequencer, Shelf, Statement, book, number, octets, open_index, text
+from shanfu.store import Shelf, Statement, book, number, octets, open_index, text
 
 __all__ = [
-    "BY_FORWARD_NAME", "DUE_FORWARDS", "FORWARDS", "HURRY", "Carried", "ForwardRow", "forward_numbers", "stan_of",
+    "BY_FORWARD_NAME", "DUE_FORWARDS", "FORWARDS", "HURRY", "Carried", "ForwardRow", "stan_of",
 ]  # fmt: skip
 
 BY_FORWARD_NAME: Final = ("bucket", "name")
@@ -91,11 +91,6 @@ HURRY: Final = Statement(
     "now_ms",
     "station",
 )
-
-
-def forward_numbers() -> Sequencer:
-    """Return what gives items their numbers."""
-    return Sequencer(_TABLE)
 
 
 def stan_of(seq: int) -> str:

@@ -12,15 +12,17 @@ Sources: the shape of hosts in `shanfu.links`, the order of checks in `decide`, 
 from collections.abc import Sequence
 
 from shanfu.errors import DecodeError
+from shanfu.events import Event
+from shanfu.hosts import interbank_event, rejected
 from shanfu.hsm import HSM
 from shanfu.iso8583 import InterbankFrame, Message, decode_interbank, is_request
 from shanfu.links import Inbound, Outbound, Turn
 from shanfu.links import Kind as Arrived
-from shanfu.network.answers import rejected, verdict
+from shanfu.network.answers import verdict
 from shanfu.network.books import NetworkBooks, Process
 from shanfu.network.config import NetworkConfig
 from shanfu.network.duties import Duties
-from shanfu.network.events import frame_event, outcome_event, remark
+from shanfu.network.events import outcome_event
 from shanfu.network.forward import Carried
 from shanfu.network.management import Management
 from shanfu.network.outgoing import Outgoing
@@ -86,7 +88,7 @@ class Network:
         """Answer one message that cannot be worked: 30 when it does not parse, else 96; nothing is stored."""
         turn = Turn()
         what = f"message not worked: {type(fault).__name__}"
-        turn.events.append(remark(self.name, what, reason=Reason.MALFUNCTION.name, at_ms=now_ms))
+        turn.events.append(Event(source=self.name, title=what, reason=Reason.MALFUNCTION.name, at_ms=now_ms))
         if inbound.kind is not Arrived.FRAME:
             return turn
         try:
@@ -117,7 +119,7 @@ class Network:
             self._reject(inbound, turn)
             return None
         if self._out.watch:
-            event = frame_event(inbound.frame, frame, source=inbound.station, target=self.name, at_ms=books.now_ms)
+            event = interbank_event(inbound.frame, frame.message, source=inbound.station, target=self.name, at_ms=books.now_ms)
             turn.events.append(event)
         return frame
 

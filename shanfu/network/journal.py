@@ -8,30 +8,18 @@ A reversal has no row of its own: it changes its original's, or leaves a TOMBSTO
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Index, bindparam
+from sqlalchemy import Index
 
+from shanfu.hosts import State, overdue
 from shanfu.network.tables import METADATA
-from shanfu.store import Sequencer, Shelf, Statement, journal, number, octets, open_index, text
+from shanfu.store import Shelf, journal, number, octets, open_index, text
 
-__all__ = ["BY_NAME", "FORMAT", "JOURNAL", "OVERDUE", "JournalRow", "State", "journal_numbers"]
+__all__ = ["FORMAT", "JOURNAL", "OVERDUE", "JournalRow"]
 
-BY_NAME: Final = ("bucket", "name")
 FORMAT: Final = 1
 MOST_OVERDUE: Final = 256  # time-outs worked in one tick: each writes a row and a reversal
-
-
-class State(StrEnum):
-    """What became of a transaction."""
-
-    WAITING = "WAITING"
-    APPROVED = "APPROVED"
-    DECLINED = "DECLINED"
-    EXPIRED = "EXPIRED"  # no (authentic) answer, or reversed while asked; the issuer's reversal is under way
-    REVERSED = "REVERSED"
-    TOMBSTONE = "TOMBSTONE"
 
 
 @dataclass(slots=True)
@@ -75,16 +63,4 @@ Index("journal_name", _TABLE.c.bucket, _TABLE.c.name, unique=True)
 open_index("journal_waiting", _TABLE.c.deadline_ms, where=_TABLE.c.state == State.WAITING.value)
 JOURNAL: Final = Shelf(_TABLE, JournalRow)
 
-
-def journal_numbers() -> Sequencer:
-    """Return what gives journal rows their numbers."""
-    return Sequencer(_TABLE)
-
-
-OVERDUE: Final = Statement(
-    JOURNAL.select()
-    .where(_TABLE.c.state == State.WAITING.value, _TABLE.c.deadline_ms <= bindparam("now_ms"))
-    .order_by(_TABLE.c.deadline_ms)
-    .limit(MOST_OVERDUE),
-    "now_ms",
-)
+OVERDUE: Final = overdue(JOURNAL, most=MOST_OVERDUE)

@@ -8,16 +8,15 @@ confirmation the member is ready: what store-and-forward kept for it goes out.
 
 from typing import Final
 
-from shanfu.clock import local
+from shanfu.hosts import institution, mak_label, management_answer, mmk_label, pik_label, sent_at
 from shanfu.hsm import Algorithm, KeyBlock, KeyUsage
 from shanfu.iso8583 import InterbankFrame, Message, NetworkCode
-from shanfu.network.answers import header, key_reset, management_answer
+from shanfu.network.answers import header, key_reset
 from shanfu.network.books import NetworkBooks
-from shanfu.network.config import NetworkConfig, mak_label, mmk_label, pik_label
+from shanfu.network.config import NetworkConfig
 from shanfu.network.forward import stan_of
 from shanfu.network.members import MemberRow, ResetRow
 from shanfu.network.prove import Letter, Prover
-from shanfu.network.requests import institution
 
 __all__ = ["Management"]
 
@@ -84,7 +83,7 @@ class Management:
 
     def _begin_reset(self, member: MemberRow, usage: KeyUsage, books: NetworkBooks) -> Letter:
         block = self._hsm.generate(usage, Algorithm.TDES)
-        name = f"{local(books.now_ms):%m%d%H%M%S}.{stan_of(books.next_forward())}"
+        name = f"{sent_at(books.now_ms)}.{stan_of(books.next_forward())}"
         reset = books.reset(member.station)
         if reset is None:
             reset = books.resets.add(ResetRow(0, member.station, usage.name, block, name, 0, 0))

@@ -3,10 +3,11 @@
 The ordinary is told only when somebody watches; what was dropped, rejected or given up for good is always told.
 """
 
+from shanfu.events import Event
+from shanfu.hosts import interbank_event
 from shanfu.hsm import KeyBlock
 from shanfu.links import Turn
 from shanfu.network.books import NetworkBooks
-from shanfu.network.events import frame_event, remark
 from shanfu.network.prove import Letter, Prover
 from shanfu.network.reasons import Reason
 from shanfu.network.requests import Arrival
@@ -28,7 +29,9 @@ class Outgoing:
             if letter.key is not None:
                 self.maks[letter.station] = letter.key
             if self.watch:
-                event = frame_event(outbound.frame, letter.frame, source=self.name, target=letter.station, at_ms=books.now_ms)
+                event = interbank_event(
+                    outbound.frame, letter.frame.message, source=self.name, target=letter.station, at_ms=books.now_ms
+                )
                 turn.events.append(event)
 
     def drop(self, turn: Turn, books: NetworkBooks, arrival: Arrival, *, why: str) -> None:
@@ -38,4 +41,4 @@ class Outgoing:
     def tell(self, turn: Turn, books: NetworkBooks, title: str, *, reason: Reason | None = None, trace: str = "") -> None:
         """Tell something that happened without a decision."""
         name = reason.name if reason else ""
-        turn.events.append(remark(self.name, title, reason=name, trace=trace, at_ms=books.now_ms))
+        turn.events.append(Event(source=self.name, title=title, reason=name, trace=trace, at_ms=books.now_ms))

@@ -12,11 +12,12 @@ from typing import Final
 
 from sqlalchemy import Index, bindparam, func, select
 
-from shanfu.network.journal import JOURNAL, JournalRow, State
+from shanfu.hosts import State
+from shanfu.network.journal import JOURNAL, JournalRow
 from shanfu.network.tables import METADATA
-from shanfu.store import Params, Sequencer, Shelf, Statement, Transaction, book, number, text
+from shanfu.store import Params, Shelf, Statement, Transaction, book, number, text
 
-__all__ = ["POSITIONS", "Position", "PositionRow", "counted", "kept_positions", "live_positions", "position_numbers"]
+__all__ = ["POSITIONS", "Position", "PositionRow", "counted", "kept_positions", "live_positions"]
 
 CLOSE: Final = "close"  # the cause of the rows that are written when a day closes
 SIGNS: Final = {"000000": 1, "200000": -1}  # DE3: purchase, void and refund; nothing else moves money
@@ -67,11 +68,6 @@ _KEPT: Final = Statement(
     .group_by(_P.institution, _P.currency),
     "day",
 )
-
-
-def position_numbers() -> Sequencer:
-    """Return what gives rows their numbers."""
-    return Sequencer(_TABLE)
 
 
 def live_positions(tx: Transaction, day: str) -> list[Position]:

@@ -4,29 +4,20 @@ MACs and PINs are tried under the newest key, and what fails again under the one
 MAK whose reset is not yet confirmed counts as newest, since the member may speak under it already.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from shanfu.errors import IntegrityError
-from shanfu.hsm import HSM, KeyBlock, MACAlgorithm, MACJob, PINBlockFormat, PINTranslation
-from shanfu.iso8583 import (
-    MAC_FIELDS,
-    InterbankFrame,
-    Message,
-    encode_interbank,
-    mac_algorithm,
-    mac_input,
-    prepare_interbank,
-)
+from shanfu.hosts import LOOKUP, SEAL, interbank_trial, mak_label, pik_label, right_macs, seal_interbank, try_keys
+from shanfu.hsm import HSM, KeyBlock, PINBlockFormat, PINTranslation
+from shanfu.iso8583 import InterbankFrame, Message
 from shanfu.links import Outbound
 from shanfu.network.books import NetworkBooks
-from shanfu.network.config import LOOKUP, SEAL, mak_label, pik_label
 from shanfu.network.requests import Arrival
 
 __all__ = ["Letter", "Prover"]
 
-X9_19: Final = MACAlgorithm.X9_19.value  # what our 3DES MAKs compute; a message that announces SM4 cannot be right
 PIN_FORMS: Final = {"1": PINBlockFormat.X98_NO_PAN, "2": PINBlockFormat.ISO_0}  # DE53 first digit (Q/CUP 006 DE53)
 
 
@@ -49,41 +40,17 @@ class Prover:
 
     def right_macs(self, arrivals: Sequence[Arrival], books: NetworkBooks) -> list[bool]:
         """Say for each message whether DE128 is right under a key of its station."""
-        right = [False] * len(arrivals)
-        keys = [_mac_keys(books, arrival.station) for arrival in arrivals]
-        jobs = [_mac_job(arrival.message) for arrival in arrivals]
-        for nth in range(max(map(len, keys), default=0)):
-            places = [at for at, job in enumerate(jobs) if job is not None and not right[at] and nth < len(keys[at])]
-            asked = [
-                (MACJob(key=keys[at][nth], algorithm=MACAlgorithm.X9_19, data=job[0]), job[1])
-                for at in places
-                if (job := jobs[at]) is not None
-            ]
-            for at, good in zip(places, self.hsm.verify_macs(asked) if asked else [], strict=True):
-                right[at] = good
-        return right
+        trials = [interbank_trial(arrival.message, _mac_keys(books, arrival.station)) for arrival in arrivals]
+        return right_macs(self.hsm, trials)
 
-    def right_mac(self, message: Message, keys: Iterable[KeyBlock]) -> bool:
+    def right_mac(self, message: Message, keys: Sequence[KeyBlock]) -> bool:
         """Say whether DE128 is right under one of these keys."""
-        job = _mac_job(message)
-        return job is not None and any(
-            self.hsm.verify_macs([(MACJob(key=key, algorithm=MACAlgorithm.X9_19, data=job[0]), job[1])])[0] for key in keys
-        )
+        return right_macs(self.hsm, [interbank_trial(message, keys)])[0]
 
     def post(self, letters: Sequence[Letter]) -> list[Outbound]:
         """Return the finished frames, all MACs made at once; a message type that has no MAC goes without."""
-        posted, waiting, jobs = [], [], []
-        for place, letter in enumerate(letters):
-            if letter.key is None or letter.frame.message.mti[:3] not in MAC_FIELDS:
-                posted.append(Outbound(letter.station, encode_interbank(letter.frame)))
-                continue
-            unsealed = prepare_interbank(letter.frame)
-            posted.append(Outbound(letter.station, b""))
-            waiting.append((place, unsealed))
-            jobs.append(MACJob(key=letter.key, algorithm=MACAlgorithm.X9_19, data=unsealed.mab))
-        for (place, unsealed), mac in zip(waiting, self.hsm.make_macs(jobs) if jobs else [], strict=True):
-            posted[place] = Outbound(letters[place].station, unsealed.seal(mac))
-        return posted
+        frames = seal_interbank(self.hsm, [(letter.frame, letter.key) for letter in letters])
+        return [Outbound(letter.station, frame) for letter, frame in zip(letters, frames, strict=True)]
 
     # -- cards ---------------------------------------------------------------------------------------------------------
 
@@ -98,14 +65,11 @@ class Prover:
 
     def pins(self, wanted: Sequence[tuple[Arrival, str]], books: NetworkBooks) -> list[bytes | None]:
         """Move each message's PIN block from its sender's key to the key of the station named beside it."""
-        moved: list[bytes | None] = [None] * len(wanted)
-        keys = [books.candidates(pik_label(arrival.station)) for arrival, _ in wanted]
-        for nth in range(max(map(len, keys), default=0)):
-            places = [at for at in range(len(wanted)) if moved[at] is None and nth < len(keys[at])]
-            jobs = [_pin_job(*wanted[at], key=keys[at][nth], books=books) for at in places]
-            for at, block in zip(places, self.hsm.translate_pins(jobs) if jobs else [], strict=True):
-                moved[at] = block
-        return moved
+
+        def ask(asked: list[tuple[int, KeyBlock]]) -> Sequence[bytes | None]:
+            return self.hsm.translate_pins([_pin_job(*wanted[at], key=key, books=books) for at, key in asked])
+
+        return try_keys([books.candidates(pik_label(arrival.station)) for arrival, _ in wanted], ask, failed=None)
 
     # -- what is kept --------------------------------------------------------------------------------------------------
 
@@ -134,16 +98,6 @@ def _mac_keys(books: NetworkBooks, station: str) -> list[KeyBlock]:
     """The keys a station's message may be under: the one whose reset it is confirming, then those in force."""
     reset, installed = books.reset(station), books.candidates(mak_label(station))
     return [KeyBlock(reset.block), *installed] if reset and reset.usage == "MAK" else installed
-
-
-def _mac_job(message: Message) -> tuple[bytes, bytes] | None:
-    """Return the MAC input and DE128 of a message, or None when it cannot be right."""
-    mac = message.fields.get(128)
-    if not isinstance(mac, str) or len(mac) != 8 or not mac.isascii():
-        return None
-    if message.mti[:3] not in MAC_FIELDS or mac_algorithm(message) != X9_19:
-        return None
-    return mac_input(message), mac.encode("ascii")
 
 
 def _pin_job(arrival: Arrival, station: str, *, key: KeyBlock, books: NetworkBooks) -> PINTranslation:

@@ -6,26 +6,16 @@ issuer decided is ANSWERED, whatever its code.
 Called by `decide`, `record`, `answers` and the doors. Source: the response codes as terminals show them (Q/CUP 009).
 """
 
-from enum import Enum, unique
+from enum import unique
+
+from shanfu.hosts import HostReason
 
 __all__ = ["Reason"]
 
 
 @unique
-class Reason(Enum):
+class Reason(HostReason):
     """The named outcomes: code (DE39), English, Chinese, whether trying again can help."""
-
-    code: str
-    en: str
-    zh: str
-    retryable: bool
-
-    def __new__(cls, code: str, en: str, zh: str, retryable: bool) -> "Reason":
-        """Build a row of the table; the value is its English words, which differ in every row."""
-        member = object.__new__(cls)
-        member._value_ = en
-        member.code, member.en, member.zh, member.retryable = code, en, zh, retryable
-        return member
 
     # fmt: off
     ACCEPTED               = ("00", "accepted, is carried on",                      "已受理，转发中",         False)

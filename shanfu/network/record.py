@@ -4,12 +4,13 @@ Each function does one thing that happened: a transaction began, was refused, wa
 item was put into store-and-forward, acknowledged, refused. Decisions were made before.
 """
 
+from shanfu.hosts import State
 from shanfu.iso8583 import Message, ResponseCode
 from shanfu.network.books import NetworkBooks
 from shanfu.network.config import NetworkConfig
 from shanfu.network.decide import Facts
 from shanfu.network.forward import Carried, ForwardRow
-from shanfu.network.journal import FORMAT, JournalRow, State
+from shanfu.network.journal import FORMAT, JournalRow
 from shanfu.network.positions import PositionRow, counted
 from shanfu.network.reasons import Reason
 from shanfu.network.requests import Kind

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from shanfu.hosts import institution, name_of, original_name
 from shanfu.iso8583 import InterbankFrame, Message
 
-__all__ = ["ASKED", "CARRIED", "Arrival", "Kind", "institution", "name_of", "read"]
+__all__ = ["ASKED", "CARRIED", "Arrival", "Kind", "read"]
 
 
 class Kind(Enum):
@@ -82,24 +83,6 @@ class Arrival:
         return 52 in self.frame.message.fields
 
 
-def institution(digits: str) -> str:
-    """Return an institution identifier as it is written in names: eight digits, whatever zeros pad it.
-
-    >>> institution("00099010000"), institution("00000010000")
-    ('99010000', '00010000')
-    """
-    return digits if len(digits) == 8 else digits.lstrip("0").zfill(8)
-
-
-def name_of(message: Message) -> str:
-    """Return the interbank name `DE7.DE11.DE32.DE33`, or "" when a part is missing."""
-    fields = message.fields
-    if not fields.keys() >= _IDENTITY:
-        return ""
-    text = message.text
-    return f"{text(7)}.{text(11)}.{institution(text(32))}.{institution(text(33))}"
-
-
 def read(frame: InterbankFrame, *, station: str) -> Arrival:
     """Return what this message is; the first thing that is wrong with it stands in `fault`."""
     message = frame.message
@@ -112,16 +95,9 @@ def read(frame: InterbankFrame, *, station: str) -> Arrival:
     elif kind in ASKED or kind in CARRIED:
         fault = _more(message, kind, pan)
     return Arrival(
-        station, frame, kind, name_of(message), _original(original), pan, int(text(4, "0")), text(49, ""),
+        station, frame, kind, name_of(message), original_name(original), pan, int(text(4, "0")), text(49, ""),
         institution(text(32, "")), fault,
     )  # fmt: skip
-
-
-def _original(digits: str) -> str:
-    # DE90: original MTI 4, trace 6, DE7 10, DE32 11, DE33 11 (ISO 8583 DE90)
-    if len(digits) != 42:
-        return ""
-    return f"{digits[10:20]}.{digits[4:10]}.{institution(digits[20:31])}.{institution(digits[31:])}"
 
 
 def _more(message: Message, kind: Kind, pan: str) -> str:
@@ -131,7 +107,7 @@ def _more(message: Message, kind: Kind, pan: str) -> str:
         return "DE2"  # ISO 7812-1
     if not _FORBIDDEN.isdisjoint(fields):
         return f"DE{min(_FORBIDDEN & fields.keys())}"
-    if kind not in (Kind.PURCHASE, Kind.BALANCE) and not _original(message.text(90, "")):
+    if kind not in (Kind.PURCHASE, Kind.BALANCE) and not original_name(message.text(90, "")):
         return "DE90"
     if 52 in fields and message.text(53, "")[:2] not in ("16", "26"):
         return "DE53"  # our PIN keys are double-length 3DES, and the PIN needs its form named (Q/CUP 006 DE53)

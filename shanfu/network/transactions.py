@@ -7,16 +7,17 @@ messages of network management.
 
 from dataclasses import dataclass, field
 
+from shanfu.hosts import State, pik_label
 from shanfu.iso8583 import REVERSAL_DONE, Message, is_request
 from shanfu.links import Turn
 from shanfu.network.answers import advice_answer, answer, carried, kept, request_for_issuer, verdict
 from shanfu.network.books import NetworkBooks
-from shanfu.network.config import NetworkConfig, pik_label
+from shanfu.network.config import NetworkConfig
 from shanfu.network.decide import Facts, decide
 from shanfu.network.duties import Duties, keep, sealed_context
 from shanfu.network.events import decision_event, outcome_event
 from shanfu.network.forward import Carried, ForwardRow
-from shanfu.network.journal import JournalRow, State
+from shanfu.network.journal import JournalRow
 from shanfu.network.outgoing import Outgoing
 from shanfu.network.prove import Letter, Prover
 from shanfu.network.reasons import Reason

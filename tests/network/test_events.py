@@ -20,7 +20,7 @@ def test_frames_are_masked_and_keep_their_length(switch: Switch) -> None:
     covered = {at for start, end in came.masked for at in range(start, end)}
     assert differing <= covered
     assert request.binary(52) not in came.raw
-    assert came.detail["DE2"] == "620901******0012"
+    assert came.detail["DE2"] == "primary account number: 620901******0012"
     assert came.trace == decided.trace == went.trace != ""
 
 

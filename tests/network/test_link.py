@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from shanfu.errors import ConfigError
+from shanfu.errors import ConfigError, DecodeError
 from shanfu.iso8583 import Message, Value, decode_interbank, encode_interbank
 from shanfu.links import Inbound, Kind
 from shanfu.network import NetworkConfig, list_members
@@ -212,6 +212,18 @@ def test_other_kinds_are_answered_12_or_dropped(switch: Switch, mti: str) -> Non
     codes = [reply.text(39) for reply in switch.inbox(switch.acquirer)]
     assert codes in ([], ["12"], ["30"], ["A0"])
     assert codes != [] or mti in ("0240", "0630")  # notifications and answers take none
+
+
+@pytest.mark.parametrize("mti", [f"0{kind}{function}0" for kind in range(1, 9) for function in range(10)])
+def test_a_kind_without_a_mac_spoils_no_batch_and_can_be_refused(switch: Switch, mti: str) -> None:
+    odd = switch.purchase()
+    odd.mti, odd.fields[128] = mti, "00000000"
+    frame = encode_interbank(switch.acquirer.frame(odd))
+    switch.turn((switch.acquirer, frame))
+    assert switch.worker.tally.refused == 0
+    for fault in (DecodeError("bad"), RuntimeError("broken")):
+        turn = switch.host.refuse(Inbound(switch.acquirer.station, frame), fault, switch.clock.now_ms())
+        assert [decode_interbank(out.frame).message.text(39) for out in turn.outbound] in ([], ["30"], ["96"])
 
 
 def test_a_refusal_of_the_loop_is_96_and_authentic(switch: Switch) -> None:
