@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from shanfu.clock import SystemClock
@@ -50,12 +49,9 @@ def of_world(folder: Path, name: str) -> None:
     world = World.open(folder)
     kind = HOSTS[name].kind
     limits = switchable(Limits(patience_ms=patience_ms(world, kind)))
-    links = links_of(world, name)
-    if kind == "issuer":  # the network calls and waits for the sign-on; without TLS nothing names it
-        links = [replace(link, caller=NETWORK) for link in links if isinstance(link, ServerLink)]
     urgent = is_pos_reversal if kind == "acquirer" else is_interbank_reversal
     with world.store(name) as store:
-        run_host(world.host(name), store, links, clock=world.clock, limits=limits, urgent=urgent, ready=ready)
+        run_host(world.host(name), store, links_of(world, name), clock=world.clock, limits=limits, urgent=urgent, ready=ready)
 
 
 if __name__ == "__main__":
