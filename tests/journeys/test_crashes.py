@@ -46,7 +46,9 @@ STORIES = {"purchase": purchase, "void": void, "refund": refund, "reversal": rev
 
 
 # back at once, or after the terminal's wire was seen to break, or after everybody's patience
-@pytest.mark.parametrize(("story", "down_ms"), [("purchase", 0), ("purchase", 70_000), ("void", 0), ("refund", 20_000), ("reversal", 20_000)])
+@pytest.mark.parametrize(
+    ("story", "down_ms"), [("purchase", 0), ("purchase", 70_000), ("void", 0), ("refund", 20_000), ("reversal", 20_000)]
+)
 @pytest.mark.parametrize(("host", "point", "nth"), DEATHS, ids=[f"{h}-{p}-{n}" for h, p, n in DEATHS])
 def test_a_host_dies_at_a_point(town: Town, *, host: str, point: str, nth: int, story: str, down_ms: int) -> None:
     opening = town.available()

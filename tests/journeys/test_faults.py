@@ -215,3 +215,16 @@ def test_a_refund_that_waits_in_the_acquirers_queue_is_answered_when_it_gets_thr
     assert len(asked) == 1  # nobody had to ask again
     town.drain()
     judge(town, opening=opening)
+
+
+@pytest.mark.parametrize(("amount", "code", "paid"), [
+    ("666.01", "98", 0), ("666.02", "98", 0), ("666.03", "00", 66_603), ("666.04", "98", 0), ("666.05", "98", 0),
+    ("666.06", "00", 66_606),
+])  # fmt: skip
+def test_the_fault_card_orders_faults_by_amount(town: Town, amount: str, code: str, paid: int) -> None:
+    opening = town.available()
+    assert town.tap("faults", amount=amount).response_code == code
+    assert town.tap("debit", amount=amount).response_code == "00"  # no other card does
+    town.drain()
+    assert moves(town, opening).get("fang-ke/156", 0) == -paid
+    judge(town, opening=opening)

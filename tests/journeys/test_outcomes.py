@@ -7,76 +7,77 @@ from tests.journeys.judge import judge
 from tests.journeys.town import Town
 
 # fmt: off
-#  card            merchant    amount       PIN       outcome      why                      code  cvm           account         moved
+#  card            merchant    amount      PIN       end                    code  CVM           account         moved
 PAYMENTS = [
   # with PIN over the PIN-free limit, without up to it, at enrolled merchants
-  ("debit",        "teahouse", "1000.01",   "123456", "approved", None,                    "00", "ONLINE_PIN", "lin-yue/156",  -100_001),
-  ("debit",        "teahouse", "1000.00",   None,     "approved", None,                    "00", "NONE",       "lin-yue/156",  -100_000),
-  ("debit",        "teahouse", "0.01",      None,     "approved", None,                    "00", "NONE",       "lin-yue/156",  -1),
-  ("debit",        "market",   "1000.00",   None,     "approved", None,                    "00", "NONE",       "lin-yue/156",  -100_000),
-  ("debit",        "market",   "1000.01",   "123456", "approved", None,                    "00", "ONLINE_PIN", "lin-yue/156",  -100_001),
-  ("debit",        "bookshop", "12.34",     "123456", "approved", None,                    "00", "ONLINE_PIN", "lin-yue/156",  -1_234),
-  ("debit",        "bookshop", "0.01",      "123456", "approved", None,                    "00", "ONLINE_PIN", "lin-yue/156",  -1),
-  ("debit",        "bookshop", "12.34",     None,     "declined", "pin-cancelled",         "",   "",           "",             0),
-  ("debit",        "bookshop", "12.34",     "654321", "declined", "acquirer-declined",     "55", "ONLINE_PIN", "",             0),
-  ("debit",        "bookshop", "5000.00",   "123456", "approved", None,                    "00", "ONLINE_PIN", "lin-yue/156",  -500_000),
-  ("debit",        "bookshop", "5000.01",   "123456", "declined", "acquirer-declined",     "51", "ONLINE_PIN", "",             0),
+  ("debit",        "teahouse", "1000.01",  "123456", "approved",            "00", "ONLINE_PIN", "lin-yue/156",  -100_001),
+  ("debit",        "teahouse", "1000.00",  None,     "approved",            "00", "NONE",       "lin-yue/156",  -100_000),
+  ("debit",        "teahouse", "0.01",     None,     "approved",            "00", "NONE",       "lin-yue/156",  -1),
+  ("debit",        "market",   "1000.00",  None,     "approved",            "00", "NONE",       "lin-yue/156",  -100_000),
+  ("debit",        "market",   "1000.01",  "123456", "approved",            "00", "ONLINE_PIN", "lin-yue/156",  -100_001),
+  ("debit",        "bookshop", "12.34",    "123456", "approved",            "00", "ONLINE_PIN", "lin-yue/156",  -1_234),
+  ("debit",        "bookshop", "0.01",     "123456", "approved",            "00", "ONLINE_PIN", "lin-yue/156",  -1),
+  ("debit",        "bookshop", "12.34",    None,     "pin-cancelled",       "",   "",           "",             0),
+  ("debit",        "bookshop", "12.34",    "654321", "acquirer-declined",   "55", "ONLINE_PIN", "",             0),
+  ("debit",        "bookshop", "5000.00",  "123456", "approved",            "00", "ONLINE_PIN", "lin-yue/156",  -500_000),
+  ("debit",        "bookshop", "5000.01",  "123456", "acquirer-declined",   "51", "ONLINE_PIN", "",             0),
   # the other products and ciphers
-  ("debit-sm4",    "teahouse", "12.34",     None,     "approved", None,                    "00", "NONE",       "lin-yue/156",  -1_234),
-  ("debit-sm4",    "bookshop", "12.34",     "123456", "approved", None,                    "00", "ONLINE_PIN", "lin-yue/156",  -1_234),
-  ("credit",       "teahouse", "12.34",     None,     "approved", None,                    "00", "NONE",       "chen-bo/156",  -1_234),
-  ("credit",       "bookshop", "20000.00",  "123456", "approved", None,                    "00", "ONLINE_PIN", "chen-bo/156",  -2_000_000),
-  ("credit",       "bookshop", "20000.01",  "123456", "declined", "acquirer-declined",     "51", "ONLINE_PIN", "",             0),
-  ("credit-sm4",   "market",   "1000.01",   "123456", "approved", None,                    "00", "ONLINE_PIN", "chen-bo/156",  -100_001),
-  ("lab",          "teahouse", "1.00",      None,     "approved", None,                    "00", "NONE",       "lab/156",      -100),
-  ("lab",          "bookshop", "1.00",      "123456", "approved", None,                    "00", "ONLINE_PIN", "lab/156",      -100),
-  ("faults",       "teahouse", "12.34",     None,     "approved", None,                    "00", "NONE",       "fang-ke/156",  -1_234),
-  ("faults",       "teahouse", "666.03",    None,     "approved", None,                    "00", "NONE",       "fang-ke/156",  -66_603),
+  ("debit-sm4",    "teahouse", "12.34",    None,     "approved",            "00", "NONE",       "lin-yue/156",  -1_234),
+  ("debit-sm4",    "bookshop", "12.34",    "123456", "approved",            "00", "ONLINE_PIN", "lin-yue/156",  -1_234),
+  ("credit",       "teahouse", "12.34",    None,     "approved",            "00", "NONE",       "chen-bo/156",  -1_234),
+  ("credit",       "bookshop", "20000.00", "123456", "approved",            "00", "ONLINE_PIN", "chen-bo/156",  -2_000_000),
+  ("credit",       "bookshop", "20000.01", "123456", "acquirer-declined",   "51", "ONLINE_PIN", "",             0),
+  ("credit-sm4",   "market",   "1000.01",  "123456", "approved",            "00", "ONLINE_PIN", "chen-bo/156",  -100_001),
+  ("lab",          "teahouse", "1.00",     None,     "approved",            "00", "NONE",       "lab/156",      -100),
+  ("lab",          "bookshop", "1.00",     "123456", "approved",            "00", "ONLINE_PIN", "lab/156",      -100),
+  ("faults",       "teahouse", "12.34",    None,     "approved",            "00", "NONE",       "fang-ke/156",  -1_234),
+  ("faults",       "teahouse", "666.03",   None,     "approved",            "00", "NONE",       "fang-ke/156",  -66_603),
   # the other bank, the other currency: on us and off us
-  ("harbour",      "market",   "12.34",     None,     "approved", None,                    "00", "NONE",       "wong-mei/156", -1_234),
-  ("harbour",      "teahouse", "12.34",     None,     "approved", None,                    "00", "NONE",       "wong-mei/156", -1_234),
-  ("harbour",      "bookshop", "12.34",     "123456", "approved", None,                    "00", "ONLINE_PIN", "wong-mei/156", -1_234),
-  ("harbour",      "ferry",    "12.34",     None,     "approved", None,                    "00", "NONE",       "wong-mei/344", -1_234),
-  ("harbour",      "ferry",    "1000.00",   None,     "approved", None,                    "00", "NONE",       "wong-mei/344", -100_000),
-  ("harbour",      "ferry",    "1000.01",   "123456", "approved", None,                    "00", "ONLINE_PIN", "wong-mei/344", -100_001),
-  ("harbour",      "ferry",    "8000.01",   "123456", "declined", "acquirer-declined",     "51", "ONLINE_PIN", "",             0),
-  ("debit",        "ferry",    "12.34",     None,     "declined", "acquirer-declined",     "A1", "NONE",       "",             0),
-  ("credit",       "ferry",    "12.34",     None,     "declined", "acquirer-declined",     "A1", "NONE",       "",             0),
+  ("harbour",      "market",   "12.34",    None,     "approved",            "00", "NONE",       "wong-mei/156", -1_234),
+  ("harbour",      "teahouse", "12.34",    None,     "approved",            "00", "NONE",       "wong-mei/156", -1_234),
+  ("harbour",      "bookshop", "12.34",    "123456", "approved",            "00", "ONLINE_PIN", "wong-mei/156", -1_234),
+  ("harbour",      "ferry",    "12.34",    None,     "approved",            "00", "NONE",       "wong-mei/344", -1_234),
+  ("harbour",      "ferry",    "1000.00",  None,     "approved",            "00", "NONE",       "wong-mei/344", -100_000),
+  ("harbour",      "ferry",    "1000.01",  "123456", "approved",            "00", "ONLINE_PIN", "wong-mei/344", -100_001),
+  ("harbour",      "ferry",    "8000.01",  "123456", "acquirer-declined",   "51", "ONLINE_PIN", "",             0),
+  ("debit",        "ferry",    "12.34",    None,     "acquirer-declined",   "A1", "NONE",       "",             0),
+  ("credit",       "ferry",    "12.34",    None,     "acquirer-declined",   "A1", "NONE",       "",             0),
   # cards prepared for refusals
-  ("poor",         "teahouse", "1.00",      None,     "approved", None,                    "00", "NONE",       "zhao-min/156", -100),
-  ("poor",         "teahouse", "1.01",      None,     "declined", "acquirer-declined",     "51", "NONE",       "",             0),
-  ("poor",         "bookshop", "1.01",      "123456", "declined", "acquirer-declined",     "51", "ONLINE_PIN", "",             0),
-  ("expired",      "teahouse", "12.34",     None,     "declined", "acquirer-declined",     "54", "NONE",       "",             0),
-  ("expired",      "bookshop", "12.34",     "123456", "declined", "acquirer-declined",     "54", "ONLINE_PIN", "",             0),
-  ("lost",         "teahouse", "12.34",     None,     "declined", "acquirer-declined",     "41", "NONE",       "",             0),
-  ("lost",         "market",   "12.34",     None,     "declined", "acquirer-declined",     "41", "NONE",       "",             0),
-  ("locked",       "bookshop", "12.34",     "123456", "declined", "acquirer-declined",     "75", "ONLINE_PIN", "",             0),
-  ("locked",       "teahouse", "12.34",     None,     "declined", "acquirer-declined",     "75", "NONE",       "",             0),
+  ("poor",         "teahouse", "1.00",     None,     "approved",            "00", "NONE",       "zhao-min/156", -100),
+  ("poor",         "teahouse", "1.01",     None,     "acquirer-declined",   "51", "NONE",       "",             0),
+  ("poor",         "bookshop", "1.01",     "123456", "acquirer-declined",   "51", "ONLINE_PIN", "",             0),
+  ("expired",      "teahouse", "12.34",    None,     "acquirer-declined",   "54", "NONE",       "",             0),
+  ("expired",      "bookshop", "12.34",    "123456", "acquirer-declined",   "54", "ONLINE_PIN", "",             0),
+  ("lost",         "teahouse", "12.34",    None,     "acquirer-declined",   "41", "NONE",       "",             0),
+  ("lost",         "market",   "12.34",    None,     "acquirer-declined",   "41", "NONE",       "",             0),
+  ("locked",       "bookshop", "12.34",    "123456", "acquirer-declined",   "75", "ONLINE_PIN", "",             0),
+  ("locked",       "teahouse", "12.34",    None,     "acquirer-declined",   "75", "NONE",       "",             0),
   # no wave
-  ("contact-only", "teahouse", "12.34",     None,     "try-another-interface", "no-contactless-card", "", "",  "",             0),
-  ("debit",        "kiosk",    "12.34",     "123456", "try-another-interface", "no-reader",  "",   "",        "",             0),
+  ("contact-only", "teahouse", "12.34",    None,     "no-contactless-card", "",   "",           "",             0),
+  ("debit",        "kiosk",    "12.34",    "123456", "no-reader",           "",   "",           "",             0),
   # limits of the issuer's policy
-  ("credit",       "bookshop", "50000.01",  "123456", "declined", "acquirer-declined",     "61", "ONLINE_PIN", "",             0),
+  ("credit",       "bookshop", "50000.01", "123456", "acquirer-declined",   "61", "ONLINE_PIN", "",             0),
 ]
 # fmt: on
 
 
 @pytest.mark.parametrize(
-    ("card", "merchant", "amount", "pin", "outcome", "why", "code", "cvm", "account", "moved"),
+    ("card", "merchant", "amount", "pin", "end", "code", "cvm", "account", "moved"),
     PAYMENTS,
     ids=["-".join((row[0], row[1], row[2], row[3] or "no-pin")) for row in PAYMENTS],
 )
-def test_a_tap(town: Town, *, card, merchant, amount, pin, outcome, why, code, cvm, account, moved) -> None:
+def test_a_tap(town: Town, *, card, merchant, amount, pin, end, code, cvm, account, moved) -> None:
     opening = town.available()
     receipt = town.tap(card, merchant, amount=amount, pin=pin)
-    assert said(receipt) == (outcome, why, code, cvm)
+    assert said(receipt) == (end, code, cvm)
     assert moves(town, opening) == ({account: moved} if moved else {})
     judge(town, opening=opening)
 
 
-def said(receipt: Receipt) -> tuple[str, str | None, str, str]:
-    why = str(receipt.reason) if receipt.reason else None
-    return receipt.outcome.value, why, receipt.response_code, receipt.cvm.name if receipt.cvm else ""
+def said(receipt: Receipt) -> tuple[str, str, str]:
+    """How it ended (why, if not approved), DE39, CVM."""
+    end = "approved" if receipt.approved else str(receipt.reason)
+    return end, receipt.response_code, receipt.cvm.name if receipt.cvm else ""
 
 
 def moves(town: Town, opening: dict[str, int]) -> dict[str, int]:
@@ -109,7 +110,7 @@ def test_a_right_pin_gives_the_tries_back(town: Town) -> None:
 def test_a_balance_is_told_with_the_pin_and_moves_nothing(town: Town, card: str, merchant: str, available: str) -> None:
     opening = town.available()
     receipt = town.balance(card, merchant)
-    assert said(receipt) == ("approved", None, "00", "ONLINE_PIN")
+    assert said(receipt) == ("approved", "00", "ONLINE_PIN")
     assert [str(money) for money in receipt.balances] == [available]
     assert town.balance(card, merchant, pin="000000").response_code == "55"
     assert moves(town, opening) == {}
@@ -119,8 +120,8 @@ def test_a_balance_is_told_with_the_pin_and_moves_nothing(town: Town, card: str,
 def test_a_payment_is_void_once(town: Town) -> None:
     opening = town.available()
     paid = town.tap("debit")
-    assert said(town.void(paid))[:3] == ("approved", None, "00")
-    assert said(town.void(paid))[:2] == ("declined", "already-voided")
+    assert said(town.void(paid))[:2] == ("approved", "00")
+    assert said(town.void(paid))[0] == "already-voided"
     assert moves(town, opening) == {}
     judge(town, opening=opening)
 
@@ -136,7 +137,7 @@ def test_money_goes_back_where_it_came_from(town: Town, card: str, merchant: str
     assert town.refund(second, "5.00", merchant).approved
     assert town.refund(second, "15.01", merchant).reason.slug == "amount-over-original"
     assert town.refund(second, "15.00", merchant).approved
-    assert said(town.void(second, merchant))[:2] == ("declined", "already-voided")
+    assert said(town.void(second, merchant))[0] == "already-voided"
     town.drain()
     assert moves(town, opening) == {}
     judge(town, opening=opening)
@@ -173,7 +174,7 @@ def test_a_void_after_settlement_is_refused_and_a_refund_is_not(town: Town) -> N
     opening = town.available()
     paid = town.tap("debit", amount="30.00")
     assert town.settle().approved
-    assert said(town.void(paid))[:2] == ("declined", "nothing-to-undo")
+    assert said(town.void(paid))[0] == "nothing-to-undo"
     judge(town, opening=opening)
 
 

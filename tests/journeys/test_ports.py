@@ -37,7 +37,11 @@ def world(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def pays(world: World, merchant: str = "bookshop") -> Receipt:
     """Somebody else pays meanwhile."""
-    with tcp_line(world, merchant) as line, till(world, merchant, line, keypad=lambda _: PIN) as it, world.card("credit") as card:
+    with (
+        tcp_line(world, merchant) as line,
+        till(world, merchant, line, keypad=lambda _: PIN) as it,
+        world.card("credit") as card,
+    ):
         it.present(card)
         return it.do(it.terminal.pay(money(merchant, "0.01")))
 
@@ -247,7 +251,9 @@ def test_a_name_is_not_used_for_another_amount(world: World) -> None:
 
 
 def test_a_frame_that_comes_byte_by_byte_is_answered(world: World) -> None:
-    echo = encode_pos(PosFrame("6000030000", "613100310000", Message("0820", {41: "10000001", 42: "990290058120001", 60: "00000001301"})))
+    echo = encode_pos(
+        PosFrame("6000030000", "613100310000", Message("0820", {41: "10000001", 42: "990290058120001", 60: "00000001301"}))
+    )
     with dial(world, "acquirer-lantern") as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in echo:

@@ -1,5 +1,6 @@
 """A host that cannot start, or cannot write, says so in one line with the documented exit code, and nothing is lost."""
 
+import contextlib
 import json
 import os
 import signal
@@ -65,11 +66,8 @@ def newer_world(folder: Path) -> None:
 
 
 def newer_books(folder: Path) -> None:
-    with sqlite3.connect(folder / "network" / "books.db") as link:
-        [(name,)] = link.execute("SELECT name FROM sqlite_master WHERE name LIKE '%version%' OR name LIKE '%format%'").fetchall()
-        [column] = [row[1] for row in link.execute(f"PRAGMA table_info({name})") if "num" in row[1] or "format" in row[1]]
-        link.execute(f"UPDATE {name} SET {column} = '99'")
-    link.close()
+    with contextlib.closing(sqlite3.connect(folder / "network" / "books.db")) as link, link:
+        link.execute("UPDATE network_format SET version_num = '99'")
 
 
 @pytest.mark.parametrize("harm", [newer_world, newer_books])
@@ -123,32 +121,37 @@ def test_a_full_disk_loses_nothing(folder: Path, tmp_path: Path, mounted) -> Non
     """The issuer's disk fills up while people pay: it answers nobody, says why, and goes on when there is room again."""
     prepared(folder)
     opening = opening_of(World.open(folder))
-    books, point = folder / "issuer-lantern", tmp_path / "small"
-    copied = tmp_path / "issuer"
+    books, copied = folder / "issuer-lantern", tmp_path / "issuer"
     copytree(books, copied)
     mounted("-t", "tmpfs", "-o", "size=6m", "tmpfs", at=books)
     copytree(copied, books, dirs_exist_ok=True)
-    assert not point.exists()
     world = World.open(folder)
     receipts = []
     with running(world):
         receipts += payments(world, 3)
         assert [r.response_code for r in receipts] == ["00"] * 3
-        filler = fill(books)
-        receipts += payments(world, 3)
-        assert not any(r.approved for r in receipts[3:]), [r.response_code for r in receipts]
+        lost = 0
+        while not lost:  # opening its books again may give the issuer some room back
+            filler = fill(books)
+            receipts += payments(world, 1)
+            lost += not receipts[-1].approved
         filler.unlink()
-        time.sleep(6)  # the longest pause before the books are opened again
-        receipts += payments(world, 3)
+        until = time.monotonic() + PATIENCE_S
+        while not receipts[-1].approved and time.monotonic() < until:
+            receipts += payments(world, 1)
         assert receipts[-1].approved
-    told = (books / "log.jsonl").read_text()
-    assert '"store_lost"' in told or "full" in told
+    [told, *_] = [line for line in (books / "log.jsonl").read_text().splitlines() if '"store_lost"' in line]
+    assert "full" in json.loads(told)["fault"]
     settle_accounts(World.open(folder), receipts, opening=opening)
 
 
 def payments(world: World, count: int):
     receipts = []
-    with tcp_line(world, "teahouse") as line, till(world, "teahouse", line, keypad=lambda _: PIN) as it, world.card("debit") as card:
+    with (
+        tcp_line(world, "teahouse") as line,
+        till(world, "teahouse", line, keypad=lambda _: PIN) as it,
+        world.card("debit") as card,
+    ):
         for _ in range(count):
             it.present(card)
             receipts.append(it.do(it.terminal.pay(money("teahouse", "1.00"))))

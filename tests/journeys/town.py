@@ -6,7 +6,6 @@ A world is made once a session (`conftest.py`) and copied for each test. `Town.t
 """
 
 import itertools
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from shanfu.issuer import Account
 from shanfu.links import FaultKind, Host, LoopNet, Passage
 from shanfu.money import Currency, Money
 from shanfu.sandbox import HOSTS, PIN, Till, World, merchant_named, open_net
+from shanfu.sandbox.serve import served
 from shanfu.sandbox.till import loop_line, till
 from shanfu.store import Store
 from shanfu.terminal import Receipt
@@ -62,7 +62,7 @@ class Town:
                 town.close_tills()
 
     def _start(self, name: str, host: Host[Any] | None = None, store: Store | None = None) -> None:
-        LoopNet.start(self.net, name, host or self.world.host(name, watch=self.events is not nobody), store)
+        LoopNet.start(self.net, name, host or served(self.world, name, watch=self.events is not nobody), store)
 
     # -- tills ---------------------------------------------------------------------------------------------------------
 
@@ -225,7 +225,3 @@ def hosts(kind: str) -> list[str]:
 
 def money(merchant: str, amount: str) -> Money:
     return Money.parse(amount, Currency.of(merchant_named(merchant).currency))
-
-
-def is_heavy() -> bool:
-    return os.environ.get("SHANFU_HEAVY") == "1"

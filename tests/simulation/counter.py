@@ -69,7 +69,7 @@ class Counter:
     def poll(self) -> None:
         """See whether the answer has come, or the time is over."""
         if self._dialogue is None or not self._request:
-            return
+            return None
         request = self._request
         for reply in self._line.received:
             if matches(request, reply):

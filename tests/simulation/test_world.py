@@ -146,7 +146,8 @@ def play(folder: Path, seed: int) -> tuple[Chaos, Town]:
             print(f"seed {seed}: replay with SHANFU_SEED={seed}")
             raise
     approved = sum(receipt.approved and receipt.title == "purchase" for receipt in town.receipts)
-    print(f"seed {seed}: {chaos.begun} begun, {approved} paid, {len(town.frames)} frames, {chaos.deaths} deaths ordered, {chaos.cuts} cuts")
+    lives = f"{chaos.deaths} deaths ordered, {chaos.cuts} power cuts"
+    print(f"seed {seed}: {chaos.begun} begun, {approved} paid, {len(town.frames)} frames, {lives}")
     return chaos, town
 
 
