@@ -8,20 +8,20 @@ the network, over one link in the interbank dialect, and its HSM and books. It n
 Files in reading order: host (batches in, answers and requests out), requests (what a terminal sent), stretch (transactions,
 from proof to answer), decide (the rules), record (what changes), reasons (the outcomes), prove (what the HSM is asked),
 interbank (what leaves for the network), answers (what goes back), outtray (sealing), day (sign-in, echo, settlement),
-management (sign-on, keys, cut-off), deadlines (what time asks); books, and one file per book: journal, forward, batches,
-merchants, terminals, links, numbers; config, settings; events (what is told), admin (the back office).
+management (what a sign-on sets going), deadlines (what time asks); books, and one file per book: journal, forward, batches,
+merchants, terminals, numbers; config; events (what is told), admin (the back office). What every member of the network has
+(its link, sign-on, keys, cut-off) is `shanfu.hosts`.
 """
 
 from shanfu.acquirer.admin import (
     BatchView,
-    JournalLine,
     MerchantOrder,
+    TerminalLine,
     close_merchant,
     dead_letters,
     enrol_merchant,
     enrol_terminal,
     forward_queue,
-    install_key,
     journal_lines,
     list_batches,
     list_merchants,
@@ -30,17 +30,18 @@ from shanfu.acquirer.admin import (
 )
 from shanfu.acquirer.batches import Batch, BatchState
 from shanfu.acquirer.books import SCHEMA, AcquirerBooks
-from shanfu.acquirer.config import LOOKUP, SEAL, AcquirerConfig, mak_label, pik_label, tmk_label
+from shanfu.acquirer.config import AcquirerConfig, tmk_label
 from shanfu.acquirer.forward import Forward, ForwardKind, ForwardState
 from shanfu.acquirer.host import Acquirer
-from shanfu.acquirer.journal import PaymentKind, State
+from shanfu.acquirer.journal import PaymentKind
 from shanfu.acquirer.merchants import Merchant
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.terminals import Terminal
+from shanfu.hosts import LOOKUP, SEAL, State, install_key, mak_label, pik_label
 
 __all__ = [
     "LOOKUP", "SCHEMA", "SEAL", "Acquirer", "AcquirerBooks", "AcquirerConfig", "Batch", "BatchState", "BatchView", "Forward",
-    "ForwardKind", "ForwardState", "JournalLine", "Merchant", "MerchantOrder", "PaymentKind", "Reason", "State", "Terminal",
+    "ForwardKind", "ForwardState", "Merchant", "MerchantOrder", "PaymentKind", "Reason", "State", "Terminal", "TerminalLine",
     "close_merchant", "dead_letters", "enrol_merchant", "enrol_terminal", "forward_queue", "install_key", "journal_lines",
     "list_batches", "list_merchants", "list_terminals", "mak_label", "pik_label", "revive", "tmk_label",
 ]  # fmt: skip

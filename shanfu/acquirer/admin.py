@@ -8,24 +8,24 @@ these; the host need not run. A running host owns its books, so whoever writes h
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam
 
 from shanfu.acquirer.batches import BATCHES, Batch, totals_of
-from shanfu.acquirer.books import KEYS
 from shanfu.acquirer.config import tmk_label
 from shanfu.acquirer.forward import FORWARDS, Forward, ForwardState
 from shanfu.acquirer.journal import JOURNAL
 from shanfu.acquirer.merchants import ALL_KINDS, BY_MERCHANT, MERCHANTS, Merchant
 from shanfu.acquirer.terminals import TERMINALS, Terminal
 from shanfu.errors import ConfigError, NotFound
-from shanfu.hsm import KeyBlock, Keyring, MACAlgorithm
+from shanfu.hosts import JournalLine, Lines, install_key
+from shanfu.hsm import KeyBlock, MACAlgorithm
 from shanfu.iso8583 import Totals
 from shanfu.money import Currency
 from shanfu.store import Shelf, Statement, Store, bucket_of
 
 __all__ = [
-    "BatchView", "JournalLine", "MerchantOrder", "close_merchant", "dead_letters", "enrol_merchant", "enrol_terminal",
-    "forward_queue", "install_key", "journal_lines", "list_batches", "list_merchants", "list_terminals", "revive",
+    "BatchView", "MerchantOrder", "TerminalLine", "close_merchant", "dead_letters", "enrol_merchant", "enrol_terminal",
+    "forward_queue", "journal_lines", "list_batches", "list_merchants", "list_terminals", "revive",
 ]  # fmt: skip
 
 R = TypeVar("R")
@@ -97,15 +97,6 @@ def close_merchant(store: Store, merchant: str) -> None:
         book.save()
 
 
-def install_key(store: Store, label: str, block: KeyBlock, *, now_ms: int) -> None:
-    """Put a key into the acquirer's keyring, as a key ceremony does; in force at once."""
-    with store.begin() as tx:
-        keys = Keyring(KEYS, tx, now_ms=now_ms)
-        keys.load([label])
-        keys.install(label, block)
-        keys.save()
-
-
 def _add(store: Store, shelf: Shelf[R], row: R) -> None:
     with store.begin() as tx:
         book = shelf.open(tx)
@@ -152,21 +143,9 @@ def list_batches(store: Store) -> list[BatchView]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JournalLine:
-    """What reconciliation compares of one transaction; what never left here bears the terminal's name in both places."""
+class TerminalLine(JournalLine):
+    """A line that bears its terminal's name too; what never left here bears that name in both places."""
 
-    name: str
-    rrn: str
-    business_date: str
-    currency: str
-    institution: str
-    issuer: str
-    mti: str
-    processing_code: str
-    amount_minor: int
-    state: str
-    response_code: str
-    reason: str
     terminal_name: str
 
     @property
@@ -175,21 +154,7 @@ class JournalLine:
         return self.name != self.terminal_name
 
 
-_j = JOURNAL.table.c
-_LINES: Final = Statement(
-    select(*(_j[name] for name in JournalLine.__dataclass_fields__))
-    .where(_j.business_date == bindparam("day"))
-    .order_by(_j.seq),
-    "day",
-)
-
-
-def journal_lines(store: Store, date: str) -> list[JournalLine]:
-    """Return the transactions of a business date (YYYYMMDD) in the order of arrival."""
-    names = JournalLine.__dataclass_fields__
-    with store.begin() as tx:
-        return [JournalLine(**dict(zip(names, row, strict=True))) for row in tx.rows(_LINES, (date,))]
-
+journal_lines: Final = Lines(JOURNAL, TerminalLine)
 
 # -- store-and-forward -------------------------------------------------------------------------------------------------
 

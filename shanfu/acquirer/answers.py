@@ -21,7 +21,7 @@ from shanfu.iso8583 import (
     response_mti,
 )
 
-__all__ = ["answerable", "bare", "of_reversal", "of_row", "tpdu_turned", "unreadable"]
+__all__ = ["bare", "of_reversal", "of_row", "tpdu_turned", "unreadable"]
 
 _ECHO: Final = (3, 4, 11, 25, 41, 42, 49, 60)  # Q/CUP 009, 0210 0230
 _REVERSAL_ECHO: Final = (3, 4, 11, 41, 42, 49, 60)  # Q/CUP 009, 0410
@@ -94,8 +94,3 @@ def unreadable(frame: bytes, code: str) -> PosFrame | None:
 def tpdu_turned(tpdu: str) -> str:
     """Return the TPDU with destination and source exchanged."""
     return tpdu[:2] + tpdu[6:] + tpdu[2:6]
-
-
-def answerable(message: Message) -> bool:
-    """Whether an answer to this message can be built."""
-    return len(message.mti) == 4 and message.mti.isdecimal() and is_request(message.mti)

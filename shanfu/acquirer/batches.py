@@ -10,8 +10,9 @@ from typing import Final
 
 from sqlalchemy import bindparam, case, func, select
 
-from shanfu.acquirer.journal import JOURNAL, PaymentKind, State
+from shanfu.acquirer.journal import JOURNAL, PaymentKind
 from shanfu.acquirer.tables import METADATA
+from shanfu.hosts import State
 from shanfu.iso8583 import Totals
 from shanfu.store import Shelf, Statement, Transaction, book, number, text
 

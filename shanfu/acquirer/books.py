@@ -10,19 +10,18 @@ from typing import Final
 
 from shanfu.acquirer.batches import BATCHES, BY_BATCH, Batch
 from shanfu.acquirer.forward import BY_FORWARD, FORWARDS, Forward
-from shanfu.acquirer.journal import BY_NAME, BY_TERMINAL_NAME, JOURNAL, JournalRow
-from shanfu.acquirer.links import DAYS, LINKS
+from shanfu.acquirer.journal import BY_TERMINAL_NAME, JOURNAL, JournalRow
 from shanfu.acquirer.merchants import BY_MERCHANT, MERCHANTS, Merchant
 from shanfu.acquirer.numbers import BY_COUNTER, COUNTERS, TRACE, Counter, Moment, moment_of
 from shanfu.acquirer.requests import Request
 from shanfu.acquirer.tables import METADATA
 from shanfu.acquirer.terminals import BY_TERMINAL, TERMINALS, Terminal
-from shanfu.hsm import Keyring, KeyRow, keys_table
-from shanfu.store import Schema, Sequencer, Shelf, Transaction, bucket_of
+from shanfu.hosts import BY_NAME, MemberBooks, MemberShelves
+from shanfu.store import Schema, Sequencer, Transaction, bucket_of
 
-__all__ = ["KEYS", "SCHEMA", "AcquirerBooks", "Numbers"]
+__all__ = ["SCHEMA", "SHELVES", "AcquirerBooks", "Numbers"]
 
-KEYS: Final = Shelf(keys_table(METADATA), KeyRow)
+SHELVES: Final = MemberShelves(METADATA)
 SCHEMA: Final = Schema(party="acquirer", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
 
 
@@ -33,41 +32,26 @@ class Numbers:
         self.journal, self.forwards = Sequencer(JOURNAL.table), Sequencer(FORWARDS.table)
 
 
-class AcquirerBooks:
+class AcquirerBooks(MemberBooks):
     """The rows of one turn."""
 
-    __slots__ = (
-        "_moment", "_numbers", "batches", "buckets", "counters", "days", "forwards", "journal", "keys", "links", "merchants",
-        "now_ms", "terminals", "tx",
-    )  # fmt: skip
+    __slots__ = ("_moment", "_numbers", "batches", "buckets", "counters", "forwards", "journal", "merchants", "terminals")
 
     def __init__(self, tx: Transaction, *, now_ms: int, numbers: Numbers, buckets: int = 1) -> None:
-        self.tx, self.now_ms, self.buckets, self._numbers = tx, now_ms, buckets, numbers
+        super().__init__(SHELVES, tx, now_ms=now_ms)
+        self.buckets, self._numbers = buckets, numbers
         self._moment: Moment | None = None
-        self.keys = Keyring(KEYS, tx, now_ms=now_ms)
         self.merchants = MERCHANTS.open(tx)
         self.terminals = TERMINALS.open(tx)
         self.batches = BATCHES.open(tx)
         self.journal = JOURNAL.open(tx)
         self.forwards = FORWARDS.open(tx)
-        self.links = LINKS.open(tx)
-        self.days = DAYS.open(tx)
         self.counters = COUNTERS.open(tx)
 
     def save(self) -> None:
         """Write every changed and added row through the transaction."""
-        self.keys.save()
-        books = (
-            self.merchants,
-            self.terminals,
-            self.batches,
-            self.journal,
-            self.forwards,
-            self.links,
-            self.days,
-            self.counters,
-        )
-        for book in books:
+        super().save()
+        for book in (self.merchants, self.terminals, self.batches, self.journal, self.forwards, self.counters):
             book.save()
 
     # -- time and numbers ----------------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ from typing import Final
 from shanfu.acquirer.answers import bare
 from shanfu.acquirer.batches import Batch, BatchState, following, totals_of
 from shanfu.acquirer.books import AcquirerBooks
-from shanfu.acquirer.config import AcquirerConfig, mak_label, pik_label, tmk_label
+from shanfu.acquirer.config import AcquirerConfig, tmk_label
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.terminals import Terminal
 from shanfu.errors import DecodeError
+from shanfu.hosts import mak_label, pik_label
 from shanfu.hsm import HSM, Algorithm, KeyUsage
 from shanfu.iso8583 import Message, SettlementTotals, Totals, encode_working_keys, use_of
 

@@ -11,12 +11,13 @@ from shanfu.acquirer.books import AcquirerBooks
 from shanfu.acquirer.config import AcquirerConfig
 from shanfu.acquirer.events import trace_of, verdict_event
 from shanfu.acquirer.forward import DUE, Forward, ForwardKind, pause_ms
-from shanfu.acquirer.journal import BY_NAME, BY_TERMINAL_NAME, EXPIRED, SEALED, JournalRow, PaymentKind
+from shanfu.acquirer.journal import BY_TERMINAL_NAME, EXPIRED, SEALED, JournalRow, PaymentKind
 from shanfu.acquirer.outtray import OutTray, answer_terminal
 from shanfu.acquirer.prove import Prover
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.record import carry_on, expire
 from shanfu.clock import local
+from shanfu.hosts import BY_NAME
 from shanfu.iso8583 import Message, ReversalReason
 from shanfu.links import Turn
 

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from shanfu.acquirer.journal import JournalRow, PaymentKind, State
+from shanfu.acquirer.journal import JournalRow, PaymentKind
 from shanfu.acquirer.merchants import Merchant
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.requests import Request
 from shanfu.acquirer.terminals import Terminal
+from shanfu.hosts import State
 
 __all__ = ["CHAINS", "Check", "Decision", "Facts", "decide", "repeated", "reversal_outcome"]
 

@@ -10,12 +10,12 @@ Sources: the shape of hosts in `shanfu.links`, the wires page for what is answer
 from collections.abc import Sequence
 from typing import Final
 
-from shanfu.acquirer.answers import answerable, bare, of_reversal, unreadable
+from shanfu.acquirer.answers import bare, of_reversal, unreadable
 from shanfu.acquirer.books import AcquirerBooks, Numbers
 from shanfu.acquirer.config import AcquirerConfig
 from shanfu.acquirer.day import TerminalDay
 from shanfu.acquirer.deadlines import Deadlines
-from shanfu.acquirer.events import frame_event, remark, trace_of_request
+from shanfu.acquirer.events import pos_event, trace_of_request
 from shanfu.acquirer.management import Management
 from shanfu.acquirer.numbers import moment_of
 from shanfu.acquirer.outtray import OutTray
@@ -24,10 +24,10 @@ from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.requests import Request, read
 from shanfu.acquirer.stretch import Answer, Stretch
 from shanfu.errors import DecodeError
+from shanfu.events import Event
+from shanfu.hosts import interbank_event
 from shanfu.hsm import HSM
 from shanfu.iso8583 import (
-    INTERBANK,
-    POS,
     InterbankFrame,
     PosFrame,
     decode_interbank,
@@ -53,7 +53,7 @@ class Acquirer:
         config.check()
         self.name, self._config, self._watch = config.name, config, watch
         self._prover = Prover(hsm, config)
-        self._management = Management(config, self._prover)
+        self._management = Management(config, hsm)
         self._day = TerminalDay(config, hsm)
         self._stretch = Stretch(config, self._prover, self._management, watch=watch)
         self._deadlines = Deadlines(config, self._prover, watch=watch)
@@ -102,7 +102,7 @@ class Acquirer:
         """Answer one message that cannot be worked: 30 when it does not parse, else 96; nothing is stored."""
         turn = Turn()
         what = f"message not worked: {type(fault).__name__}"
-        turn.events.append(remark(self.name, what, reason=Reason.MALFUNCTION.name, at_ms=now_ms))
+        turn.events.append(Event(source=self.name, title=what, reason=Reason.MALFUNCTION.name, at_ms=now_ms))
         if inbound.kind is not Arrival.FRAME or inbound.station == self._config.network:
             return turn  # the network repeats what must not be lost, and waits out the rest
         try:
@@ -110,7 +110,7 @@ class Acquirer:
         except DecodeError:
             self._reject(inbound, turn)
             return turn
-        if answerable(frame.message):
+        if is_request(frame.message.mti):
             reason = Reason.FORMAT if isinstance(fault, DecodeError) else Reason.MALFUNCTION
             acquirer, moment = self._config.institution, moment_of(now_ms)
             if frame.message.mti == "0400":
@@ -138,7 +138,7 @@ class Acquirer:
 
     def _from_terminal(self, inbound: Inbound, frame: PosFrame, books: AcquirerBooks, turn: Turn) -> Request | PosFrame | None:
         message, trace = frame.message, ""
-        if not answerable(message):
+        if not is_request(message.mti):
             self._tell(turn, books, f"dropped {message.mti} from {inbound.station}: no request")
             return None
         opened: Request | PosFrame = frame
@@ -149,9 +149,7 @@ class Acquirer:
             opened.late = waited_ms > self._config.patience_ms
             trace = trace_of_request(opened, books.moment.date)
         if self._watch:
-            event = frame_event(
-                inbound.frame, message, POS, source=inbound.station, target=self.name, at_ms=books.now_ms, trace=trace
-            )
+            event = pos_event(inbound.frame, message, source=inbound.station, target=self.name, at_ms=books.now_ms, trace=trace)
             turn.events.append(event)
         return opened
 
@@ -163,7 +161,7 @@ class Acquirer:
             self._tell(turn, books, f"our message came back with reject code {frame.header.reject_code}")
             return None
         if self._watch:
-            event = frame_event(inbound.frame, message, INTERBANK, source=inbound.station, target=self.name, at_ms=books.now_ms)
+            event = interbank_event(inbound.frame, message, source=inbound.station, target=self.name, at_ms=books.now_ms)
             turn.events.append(event)
         if message.mti[:2] == "08":
             return frame
@@ -195,25 +193,20 @@ class Acquirer:
         self._send(turn, books, ask, encode_interbank(ask))
 
     def _manage(self, frame: InterbankFrame, books: AcquirerBooks, turn: Turn) -> None:
-        message = frame.message
-        if not answerable(message):
-            known = message.mti == "0830" and self._management.answered(frame, books)
-            if not known:
-                self._tell(turn, books, f"dropped {message.mti}: it answers nothing we have asked")
-            return
-        code, sealed = self._management.work(frame, books)
-        self._tell(turn, books, f"network management {message.text(70, '')}: answered {code}")
-        self._send(turn, books, decode_interbank(sealed) if self._watch else frame, sealed)
+        words, reply = self._management.heard(frame, books)
+        if words:
+            self._tell(turn, books, words)
+        if reply is not None:
+            self._send(turn, books, decode_interbank(reply) if self._watch else frame, reply)
 
     # -- telling -------------------------------------------------------------------------------------------------------
 
     def _send(self, turn: Turn, books: AcquirerBooks, frame: InterbankFrame, sealed: bytes) -> None:
         turn.outbound.append(Outbound(self._config.network, sealed))
         if self._watch:
-            event = frame_event(
-                sealed, frame.message, INTERBANK, source=self.name, target=self._config.network, at_ms=books.now_ms
-            )
+            target = self._config.network
+            event = interbank_event(sealed, frame.message, source=self.name, target=target, at_ms=books.now_ms)
             turn.events.append(event)
 
     def _tell(self, turn: Turn, books: AcquirerBooks, title: str, reason: Reason | None = None) -> None:
-        turn.events.append(remark(self.name, title, reason=reason.name if reason else "", at_ms=books.now_ms))
+        turn.events.append(Event(source=self.name, title=title, reason=reason.name if reason else "", at_ms=books.now_ms))

@@ -14,10 +14,10 @@ from typing import Final
 from sqlalchemy import Index, bindparam
 
 from shanfu.acquirer.tables import METADATA
+from shanfu.hosts import State, overdue
 from shanfu.store import Shelf, Statement, journal, number, octets, open_index, text
 
 __all__ = [
-    "BY_NAME",
     "BY_TERMINAL_NAME",
     "EXPIRED",
     "FORMAT",
@@ -26,10 +26,8 @@ __all__ = [
     "SEALED",
     "JournalRow",
     "PaymentKind",
-    "State",
 ]
 
-BY_NAME: Final = ("bucket", "name")
 BY_TERMINAL_NAME: Final = ("bucket", "terminal_name")
 FORMAT: Final = 1
 NEVER_MS: Final = 2**62  # a deadline that does not come
@@ -44,17 +42,6 @@ class PaymentKind(StrEnum):
     REFUND = "refund"
     UNKNOWN = "unknown"
     VOID = "void"
-
-
-class State(StrEnum):
-    """What became of a transaction."""
-
-    APPROVED = "APPROVED"
-    DECLINED = "DECLINED"
-    EXPIRED = "EXPIRED"  # no answer that counts; its reversal is under way
-    REVERSED = "REVERSED"
-    TOMBSTONE = "TOMBSTONE"  # its reversal came first
-    WAITING = "WAITING"
 
 
 @dataclass(slots=True)
@@ -159,13 +146,7 @@ open_index("journal_waiting", _TABLE.c.deadline_ms, where=_TABLE.c.state == Stat
 open_index("journal_sealed", _TABLE.c.business_date, where=_TABLE.c.sealed == 1)
 JOURNAL: Final = Shelf(_TABLE, JournalRow)
 
-EXPIRED: Final = Statement(
-    JOURNAL.select()
-    .where(_TABLE.c.state == State.WAITING.value, _TABLE.c.deadline_ms <= bindparam("now_ms"))
-    .order_by(_TABLE.c.deadline_ms)
-    .limit(ROWS_PER_TURN),
-    "now_ms",
-)
+EXPIRED: Final = overdue(JOURNAL, most=ROWS_PER_TURN)
 SEALED: Final = Statement(
     JOURNAL.select()
     .where(_TABLE.c.sealed == 1, _TABLE.c.business_date < bindparam("day"))

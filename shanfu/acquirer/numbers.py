@@ -6,15 +6,13 @@ its values, so a crash cannot bring one back.
 """
 
 from dataclasses import dataclass
-from datetime import date
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from shanfu.acquirer.tables import METADATA
 from shanfu.clock import local
 from shanfu.store import Shelf, book, number, text
 
-__all__ = ["BY_COUNTER", "COUNTERS", "TRACE", "Counter", "Moment", "business_date", "moment_of"]
+__all__ = ["BY_COUNTER", "COUNTERS", "TRACE", "Counter", "Moment", "moment_of"]
 
 BY_COUNTER: Final = ("bucket", "counter")
 TRACE: Final = (0, "trace")
@@ -58,24 +56,3 @@ def moment_of(now_ms: int) -> Moment:
 
 
 COUNTERS: Final = Shelf(book("counters", METADATA, text("counter", key=True), number("value")), Counter)
-
-
-@lru_cache(maxsize=64)
-def _dated(month_day: str, today: date) -> str:
-    near = []
-    for year in (today.year - 1, today.year, today.year + 1):
-        try:
-            near.append(date(year, int(month_day[:2]), int(month_day[2:])))
-        except ValueError:
-            continue  # 29 February, or no date at all
-    found = min(near, key=lambda day: abs((day - today).days), default=None)
-    return found.strftime("%Y%m%d") if found else ""
-
-
-def business_date(month_day: str, now_ms: int) -> str:
-    """Return DE15 (MMDD) as YYYYMMDD, of the year in which it lies nearest to now; "" when it is no date.
-
-    >>> business_date("1231", 1_767_225_600_000), business_date("0101", 1_767_225_600_000)
-    ('20251231', '20260101')
-    """
-    return _dated(month_day, local(now_ms).date())

@@ -9,13 +9,14 @@ from typing import Final
 
 from shanfu.acquirer.answers import of_row, tpdu_turned
 from shanfu.acquirer.books import AcquirerBooks
-from shanfu.acquirer.config import AcquirerConfig, mak_label
-from shanfu.acquirer.events import frame_event, trace_of
+from shanfu.acquirer.config import AcquirerConfig
+from shanfu.acquirer.events import pos_event, trace_of
 from shanfu.acquirer.interbank import header_to
 from shanfu.acquirer.journal import JournalRow
 from shanfu.acquirer.numbers import Moment
 from shanfu.acquirer.prove import Prover, algorithm_named
 from shanfu.acquirer.requests import Request
+from shanfu.hosts import interbank_algorithm, interbank_event, mak_label
 from shanfu.hsm import KeyBlock, MACAlgorithm
 from shanfu.iso8583 import (
     INTERBANK,
@@ -27,7 +28,6 @@ from shanfu.iso8583 import (
     Unsealed,
     answer_needs_mac,
     encode_pos,
-    mac_algorithm,
     prepare_interbank,
     prepare_pos,
 )
@@ -77,8 +77,8 @@ class OutTray:
     def to_network(self, message: Message, *, trace: str = "", also: str = "") -> None:
         """Lay in a transaction for the network."""
         frame = InterbankFrame(self._header, message)
-        key, algorithm = self._books.keys.current(self._config.mak), algorithm_named(mac_algorithm(message))
-        sealing = (prepare_interbank(frame), key, algorithm)
+        key = self._books.keys.current(self._config.mak)
+        sealing = (prepare_interbank(frame), key, interbank_algorithm(key))
         self._letters.append(_Letter(self._config.network, message, INTERBANK, unsealed=sealing, trace=trace, also=also))
 
     def empty(self, turn: Turn, *, watch: bool) -> None:
@@ -90,10 +90,9 @@ class OutTray:
         for letter in self._letters:
             turn.outbound.append(Outbound(letter.station, letter.frame))
             if watch:
-                event = frame_event(
-                    letter.frame, letter.message, letter.dialect,
-                    source=self._config.name, target=letter.station, at_ms=self._books.now_ms,
-                )  # fmt: skip
+                teller = pos_event if letter.dialect is POS else interbank_event
+                name, now_ms = self._config.name, self._books.now_ms
+                event = teller(letter.frame, letter.message, source=name, target=letter.station, at_ms=now_ms)
                 turn.events.append(replace(event, trace=letter.trace or event.trace, also=letter.also))
         self._letters = []
 

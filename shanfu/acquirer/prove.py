@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from shanfu.acquirer.books import AcquirerBooks
-from shanfu.acquirer.config import LOOKUP, SEAL, AcquirerConfig, mak_label, pik_label
+from shanfu.acquirer.config import AcquirerConfig
 from shanfu.acquirer.journal import JournalRow
 from shanfu.acquirer.requests import Request
+from shanfu.hosts import LOOKUP, SEAL, MACTrial, mak_label, pik_label, right_macs, try_keys
 from shanfu.hsm import HSM, KeyBlock, MACAlgorithm, MACJob, PINTranslation
-from shanfu.iso8583 import Message, Unsealed, mac_algorithm, mac_input
+from shanfu.iso8583 import Unsealed
 
-__all__ = ["Prover", "algorithm_named", "verify_macs"]
+__all__ = ["Prover", "algorithm_named"]
 
 
 class Prover:
@@ -33,32 +34,25 @@ class Prover:
 
     def right_macs(self, requests: Sequence[Request], books: AcquirerBooks) -> list[bool]:
         """Say for each request whether DE64 is right under a key of its terminal that is in force."""
-        jobs: list[_Trial] = []
+        trials = []
         for request in requests:
             terminal, mac = books.terminal(request.terminal), request.message.binary(64, b"")
             keys = books.keys.candidates(mak_label(request.terminal)) if terminal and len(mac) == 8 else []
             algorithm = algorithm_named(terminal.mac_algorithm) if terminal else MACAlgorithm.UNIONPAY_ECB
-            jobs.append((keys, algorithm, request.mab, mac))
-        return _verify(self.hsm, jobs)
+            trials.append(MACTrial(keys, algorithm, request.mab, mac))
+        return right_macs(self.hsm, trials)
 
     def translated(self, requests: Sequence[Request], books: AcquirerBooks) -> list[bytes | None]:
         """Return each PIN block under the network's key; None where there is none, or where it cannot be read."""
-        blocks: list[bytes | None] = [None] * len(requests)
         if not books.keys.has(self._config.pik):
-            return blocks
+            return [None] * len(requests)
         to_key = books.keys.current(self._config.pik)
-        trials = [(at, books.keys.candidates(pik_label(r.terminal))) for at, r in enumerate(requests) if r.pin_format]
-        for generation in range(2):
-            jobs, places = [], []
-            for at, keys in trials:
-                if blocks[at] is None and generation < len(keys):
-                    jobs.append(_translation(requests[at], keys[generation], to_key))
-                    places.append(at)
-            if not jobs:
-                break
-            for at, block in zip(places, self.hsm.translate_pins(jobs), strict=True):
-                blocks[at] = block
-        return blocks
+
+        def ask(asked: list[tuple[int, KeyBlock]]) -> Sequence[bytes | None]:
+            return self.hsm.translate_pins([_translation(requests[at], key, to_key) for at, key in asked])
+
+        rings = [books.keys.candidates(pik_label(r.terminal)) if r.pin_format else [] for r in requests]
+        return try_keys(rings, ask, failed=None)
 
     def lookups(self, requests: Sequence[Request], books: AcquirerBooks) -> None:
         """Fill in each request's card: the keyed hash of its PAN."""
@@ -85,34 +79,6 @@ class Prover:
         """Return the finished frames."""
         jobs = [MACJob(key=key, algorithm=algorithm, data=frame.mab) for frame, key, algorithm in unsealed]
         return [frame.seal(mac) for (frame, _, _), mac in zip(unsealed, self.hsm.make_macs(jobs), strict=True)]
-
-
-_Trial = tuple[Sequence[KeyBlock], MACAlgorithm, bytes, bytes]  # keys, algorithm, MAC input, MAC as it came
-
-
-def verify_macs(hsm: HSM, messages: Sequence[Message], candidates: Sequence[KeyBlock]) -> list[bool]:
-    """Say for each interbank message whether DE128 is right under one of the keys, the first tried first."""
-    trials: list[_Trial] = []
-    for message in messages:
-        mac = message.text(128, "").encode("ascii", "replace")
-        keys = candidates if len(mac) == 8 else ()
-        trials.append((keys, algorithm_named(mac_algorithm(message)), mac_input(message) if keys else b"", mac))
-    return _verify(hsm, trials)
-
-
-def _verify(hsm: HSM, trials: Sequence[_Trial]) -> list[bool]:
-    right = [False] * len(trials)
-    for generation in range(2):  # the newest key, and the one before it in the switch-over window
-        places = [at for at, good in enumerate(right) if not good and generation < len(trials[at][0])]
-        if not places:
-            break
-        jobs = []
-        for at in places:
-            keys, algorithm, data, mac = trials[at]
-            jobs.append((MACJob(key=keys[generation], algorithm=algorithm, data=data), mac))
-        for at, good in zip(places, hsm.verify_macs(jobs), strict=True):
-            right[at] = good
-    return right
 
 
 @lru_cache(maxsize=8)

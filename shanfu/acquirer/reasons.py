@@ -8,31 +8,16 @@ Called by `decide`, `record`, `answers` and the doors. Sources: the response cod
 batch that is not the open one is how terminals of the trade are told to sign in again.
 """
 
-from enum import Enum, unique
+from enum import unique
+
+from shanfu.hosts import HostReason
 
 __all__ = ["Reason"]
 
 
 @unique
-class Reason(Enum):
+class Reason(HostReason):
     """The named outcomes: code (DE39), English, Chinese, whether trying again can help."""
-
-    code: str
-    en: str
-    zh: str
-    retryable: bool
-
-    def __new__(cls, code: str, en: str, zh: str, retryable: bool) -> "Reason":
-        """Build a row of the table; the value is its English words, which differ in every row."""
-        member = object.__new__(cls)
-        member._value_ = en
-        member.code, member.en, member.zh, member.retryable = code, en, zh, retryable
-        return member
-
-    @property
-    def approved(self) -> bool:
-        """Whether the answer is 00."""
-        return self.code == "00"
 
     # fmt: off
     ALREADY_REFUNDED       = ("12", "payment has been refunded",                    "交易已退货",             False)

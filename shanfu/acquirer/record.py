@@ -7,10 +7,10 @@ came of it.
 
 from shanfu.acquirer.books import AcquirerBooks
 from shanfu.acquirer.forward import MOST_REFUSALS, Forward, ForwardKind, ForwardState
-from shanfu.acquirer.journal import FORMAT, NEVER_MS, JournalRow, PaymentKind, State
-from shanfu.acquirer.numbers import business_date
+from shanfu.acquirer.journal import FORMAT, NEVER_MS, JournalRow, PaymentKind
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.requests import Request
+from shanfu.hosts import State, business_date
 from shanfu.iso8583 import REVERSAL_DONE, Message, ResponseCode
 
 __all__ = ["acknowledge", "carry_on", "expire", "forward", "interbank_name", "refuse", "reverse", "settle"]

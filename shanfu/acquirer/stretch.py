@@ -13,15 +13,17 @@ from shanfu.acquirer.answers import bare, of_reversal
 from shanfu.acquirer.books import AcquirerBooks
 from shanfu.acquirer.config import AcquirerConfig
 from shanfu.acquirer.decide import Facts, decide, repeated, reversal_outcome
-from shanfu.acquirer.events import decision_event, remark, trace_of, trace_of_request, verdict_event
+from shanfu.acquirer.events import decision_event, trace_of, trace_of_request, verdict_event
 from shanfu.acquirer.forward import ForwardKind, ForwardState
-from shanfu.acquirer.journal import JournalRow, PaymentKind, State
+from shanfu.acquirer.journal import JournalRow, PaymentKind
 from shanfu.acquirer.management import Management
 from shanfu.acquirer.outtray import OutTray, answer_terminal
-from shanfu.acquirer.prove import Prover, verify_macs
+from shanfu.acquirer.prove import Prover
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.record import acknowledge, expire, forward, refuse, reverse, settle
 from shanfu.acquirer.requests import Request
+from shanfu.events import Event
+from shanfu.hosts import State, interbank_trial, name_of, right_macs
 from shanfu.iso8583 import Message, ReversalReason, response_mti
 from shanfu.links import Turn
 
@@ -42,12 +44,7 @@ class Answer:
     @classmethod
     def of(cls, message: Message, bucket: int) -> "Answer":
         """Name an answer by its fields; zeros that pad an institution's identifier do not count."""
-        text = message.text
-        return cls(message, bucket, f"{text(7)}.{text(11)}.{_institution(text(32))}.{_institution(text(33))}")
-
-
-def _institution(digits: str) -> str:
-    return digits if len(digits) == 8 else digits.lstrip("0").zfill(8)
+        return cls(message, bucket, name_of(message))
 
 
 class Stretch:
@@ -111,7 +108,8 @@ class Stretch:
         if not answers:
             return
         candidates = books.keys.candidates(self._config.mak)
-        for answer, good in zip(answers, verify_macs(self._prover.hsm, [a.message for a in answers], candidates), strict=True):
+        trials = [interbank_trial(answer.message, candidates) for answer in answers]
+        for answer, good in zip(answers, right_macs(self._prover.hsm, trials), strict=True):
             answer.mac_right = good
 
     # -- requests ------------------------------------------------------------------------------------------------------
@@ -211,7 +209,7 @@ class Stretch:
 
     def _tell(self, turn: Turn, title: str, reason: Reason | None = None, *, trace: str = "") -> None:
         refused = reason.name if reason and not reason.approved else ""
-        turn.events.append(remark(self._config.name, title, reason=refused, trace=trace))
+        turn.events.append(Event(source=self._config.name, title=title, reason=refused, trace=trace))
 
 
 def _untrusted(answer: Answer, row: JournalRow) -> ReversalReason | None:

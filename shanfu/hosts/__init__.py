@@ -21,15 +21,15 @@ from shanfu.hosts.events import interbank_event, money_text, told_checks
 from shanfu.hosts.journal import BY_NAME, JournalLine, Lines, State, overdue
 from shanfu.hosts.keys import LOOKUP, SEAL, install_key, mak_label, mmk_label, pik_label, try_keys
 from shanfu.hosts.links import ClosedDay, LinkRow, LinkState, MemberBooks, MemberShelves
-from shanfu.hosts.macs import MACTrial, interbank_trial, right_macs, seal_interbank
+from shanfu.hosts.macs import MACTrial, interbank_algorithm, interbank_trial, right_macs, seal_interbank
 from shanfu.hosts.management import MemberManagement
 from shanfu.hosts.reasons import HostReason
 from shanfu.hosts.wire import business_date, institution, management_answer, name_of, original_name, rejected, sent_at
 
 __all__ = [
-    "BY_NAME", "LOOKUP", "SEAL", "ClosedDay", "HostReason", "JournalLine", "Lines", "LinkRow", "LinkState", "MACTrial",
-    "MemberBooks", "MemberConfig", "MemberManagement", "MemberShelves", "State", "business_date", "check_institution",
-    "check_positive", "install_key", "institution", "interbank_event", "interbank_trial", "mak_label", "management_answer",
-    "mmk_label", "money_text", "name_of", "original_name", "overdue", "pik_label", "rejected", "right_macs",
-    "seal_interbank", "sent_at", "told_checks", "try_keys",
+    "BY_NAME", "LOOKUP", "SEAL", "ClosedDay", "HostReason", "JournalLine", "Lines", "LinkRow", "LinkState",
+    "MACTrial", "MemberBooks", "MemberConfig", "MemberManagement", "MemberShelves", "State", "business_date",
+    "check_institution", "check_positive", "install_key", "institution", "interbank_algorithm", "interbank_event",
+    "interbank_trial", "mak_label", "management_answer", "mmk_label", "money_text", "name_of", "original_name",
+    "overdue", "pik_label", "rejected", "right_macs", "seal_interbank", "sent_at", "told_checks", "try_keys",
 ]  # fmt: skip

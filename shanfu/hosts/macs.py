@@ -20,7 +20,7 @@ from shanfu.iso8583 import (
     prepare_interbank,
 )
 
-__all__ = ["MACTrial", "interbank_trial", "right_macs", "seal_interbank"]
+__all__ = ["MACTrial", "interbank_algorithm", "interbank_trial", "right_macs", "seal_interbank"]
 
 MAC_CHARACTERS: Final = 8  # of DE128: four bytes in hexadecimal (Q/CUP 006 DE128)
 _OF_CIPHER: Final = {"4": MACAlgorithm.SM4_CBC}

@@ -34,7 +34,7 @@ class Journals:
     """Everything that was written down for one business date."""
 
     terminals: Sequence[Line]
-    acquirers: Sequence[acquirer.JournalLine]
+    acquirers: Sequence[acquirer.TerminalLine]
     network: Sequence[network.JournalLine]
     issuers: Sequence[issuer.JournalLine]
 
@@ -62,13 +62,13 @@ def reconcile_world(world: World, date: str) -> Report:
 class AcquirerTerminalLine:
     """An acquirer's line under its terminal's name."""
 
-    def __init__(self, line: acquirer.JournalLine) -> None:
+    def __init__(self, line: acquirer.TerminalLine) -> None:
         self.name, self.business_date, self.currency = line.terminal_name, line.business_date, line.currency
         self.processing_code, self.amount_minor, self.state = line.processing_code, line.amount_minor, line.state
 
 
 def _read(world: World, date: str) -> Journals:
-    acquirers: list[acquirer.JournalLine] = []
+    acquirers: list[acquirer.TerminalLine] = []
     issuers: list[issuer.JournalLine] = []
     for name, role in HOSTS.items():
         if role.kind == "acquirer":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shanfu.acquirer.links import DAYS
+from shanfu.acquirer.books import SHELVES
 from shanfu.hsm import SWITCH_OVER_MS
 from shanfu.iso8583 import Message, decode_interbank
 from shanfu.store import Statement
@@ -42,7 +42,7 @@ def test_cut_off_is_noted_once(bank: Bank) -> None:
     [out] = bank.turn((NETWORK, bank.network.management("0820", "202")))
     assert decode_interbank(out.frame).message.text(39) == "30"
     with bank.store.begin() as tx:
-        assert [row.business_date for row in DAYS.open(tx).select(Statement(DAYS.select()))] == ["20260105"]
+        assert [row.business_date for row in SHELVES.days.open(tx).select(Statement(SHELVES.days.select()))] == ["20260105"]
 
 
 def test_network_signs_off_and_on(bank: Bank) -> None:
