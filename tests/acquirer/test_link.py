@@ -4,7 +4,7 @@ import pytest
 
 from shanfu.acquirer.books import SHELVES
 from shanfu.hsm import SWITCH_OVER_MS
-from shanfu.iso8583 import Message, decode_interbank
+from shanfu.iso8583 import Message, decode_interbank, encode_interbank
 from shanfu.store import Statement
 from tests.acquirer.bank import NETWORK, Bank, key
 
@@ -68,6 +68,35 @@ def test_a_key_under_another_master_key_is_refused(bank: Bank) -> None:
     assert decode_interbank(out.frame).message.text(39) == "A7"
     bank.forwarded(bank.till, bank.till.purchase(pin="123456"))
     assert bank.network.pins == ["123456"]
+
+
+def test_a_reset_sent_again_leaves_the_old_key_in_its_window(bank: Bank) -> None:
+    waiting, before = bank.forwarded(bank.till, bank.till.purchase()), bank.network.mak
+    reset = bank.network.key_reset("MAK", fresh := key())
+    for _ in range(2):
+        [out] = bank.turn((NETWORK, reset))
+        assert decode_interbank(out.frame).message.text(39) == "00"
+    bank.network.mak = fresh
+    [back] = bank.turn((NETWORK, bank.network.answer(waiting, mak=before)))
+    assert bank.answered(bank.till, back.frame).text(39) == "00"
+
+
+@pytest.mark.parametrize("mti", [f"0{kind}{function}0" for kind in range(1, 9) for function in range(10)])
+def test_a_kind_without_a_mac_spoils_no_batch(bank: Bank, mti: str) -> None:
+    asked = bank.forwarded(bank.till, bank.till.purchase())
+    odd = decode_interbank(bank.network.answer(asked))
+    odd.message.mti = mti
+    out = bank.turn((NETWORK, encode_interbank(odd)), (NETWORK, bank.network.answer(asked)))
+    terminals = [bank.answered(bank.till, sent.frame) for sent in out if sent.station == bank.till.station]
+    assert [reply.text(39) for reply in terminals] == ["00"]
+    assert bank.worker.tally.refused == 0
+
+
+def test_an_algorithm_that_the_key_does_not_have_is_no_authentication(bank: Bank) -> None:
+    asked = bank.forwarded(bank.till, bank.till.purchase())
+    [back] = bank.reply(asked, de60="0" * 20 + "4")
+    assert bank.answered(bank.till, back.frame).text(39) == "98"
+    assert bank.worker.tally.refused == 0
 
 
 def test_answers_to_nothing_are_dropped(bank: Bank) -> None:
