@@ -39,7 +39,6 @@ def test_a_group(group: ModuleType) -> None:
     well_formed(group.rows(TINY_S))
 
 
-@pytest.mark.slow
 def test_store() -> None:
     rows = store.rows(TINY_S)
     well_formed(rows)
@@ -47,7 +46,6 @@ def test_store() -> None:
     assert bool(rows[-1]["note"]) == (not binaries())
 
 
-@pytest.mark.slow
 def test_auth_approves_every_payment_and_reconciles() -> None:
     rows = auth.rows(0.1, cards=500, rounds=1)
     well_formed(rows)
