@@ -46,11 +46,12 @@ class SessionKey:
     ('81A9DC9310F88856', '84DD63A221F915CA')
     """
 
-    __slots__ = ("_key", "algorithm", "rekey")
+    __slots__ = ("_key", "_retail", "algorithm", "rekey")
 
     def __init__(self, algorithm: CardAlgorithm, key: bytes) -> None:
         self.algorithm = algorithm
         self._key = Cipher(Algorithm.SM4, key) if algorithm is CardAlgorithm.SM4 else RetailKey(key)
+        self._retail = self._key if isinstance(self._key, RetailKey) else None
         self.rekey = self._key.rekey  # (key) -> None: take the key of another transaction, keeping the contexts
 
     def __repr__(self) -> str:
@@ -58,16 +59,17 @@ class SessionKey:
 
     def cryptogram(self, data: bytes) -> bytes:
         """Return the 8-byte ARQC, TC or AAC over the transaction data (padding 2 is added here)."""
-        if isinstance(self._key, RetailKey):
-            return self._key.mac(data, padding=2)  # JR/T 0025.7, ISO 9797-1 algorithm 3, all 8 bytes
+        if self._retail:
+            return self._retail.mac(data, padding=2)  # JR/T 0025.7, ISO 9797-1 algorithm 3, all 8 bytes
+        assert isinstance(self._key, Cipher)
         return sm4_ac_truncate(cbc_mac(self._key, data, padding=2))
 
     def arpc(self, cryptogram: bytes, arc: bytes) -> bytes:
         """Return the 8-byte ARPC by method 1; `arc` is the 2-byte authorisation response code (EMV Book 2 8.2.1)."""
         if len(cryptogram) != 8 or len(arc) != 2:
             raise DecodeError("8 bytes of cryptogram and 2 of ARC", fault=Fault.LENGTH, path="ARPC", spec="EMV Book 2 8.2.1")
-        block = xor(cryptogram, arc + bytes(6))
-        if isinstance(self._key, RetailKey):
+        block = (int.from_bytes(cryptogram) ^ int.from_bytes(arc) << 48).to_bytes(8)  # the ARC in the first two bytes
+        if self._retail:
             return self._key.encrypt(block)
         return self._key.encrypt(sm4_arpc_block(block))[:8]
 

@@ -14,7 +14,7 @@ A context belongs to the thread that opened it; libcrypto wipes its key schedule
 import functools
 from typing import Any
 
-__all__ = ["DESChain", "EVPContext", "available", "open_context"]
+__all__ = ["DESChain", "EVPContext", "RetailContext", "available", "open_context"]
 
 # The versioned names only: an unversioned libcrypto may have another ABI, and macOS aborts a process that loads it.
 LIBRARIES = ("libcrypto.so.3", "libcrypto.3.dylib", "libcrypto-3-x64.dll")
@@ -30,6 +30,8 @@ int EVP_Cipher(EVP_CIPHER_CTX *, char *, const char *, unsigned int);
 typedef struct { unsigned int schedule[32]; } DES_key_schedule;
 void DES_set_key_unchecked(const char *, DES_key_schedule *);
 void DES_ncbc_encrypt(const char *, char *, long, DES_key_schedule *, char *, int);
+void DES_ede3_cbc_encrypt(
+    const char *, char *, long, DES_key_schedule *, DES_key_schedule *, DES_key_schedule *, char *, int);
 void ERR_clear_error(void);
 """
 
@@ -50,6 +52,7 @@ NAMES = {  # OpenSSL 3.0 manual, EVP_CIPHER-DES(7), EVP_CIPHER-AES(7), EVP_CIPHE
 }
 # fmt: on
 
+ZERO_BLOCK = bytes(8)
 SCRATCH_BYTES = 1024  # longer than any MAC input of a card; longer data runs in several steps
 
 
@@ -62,7 +65,8 @@ class _Library:
         self.ffi: Any = cffi.FFI()
         self.ffi.cdef(DECLARATIONS)
         self.lib: Any = self._open()
-        for name in ("EVP_CipherInit_ex", "EVP_Cipher", "DES_set_key_unchecked", "DES_ncbc_encrypt"):
+        needed = ("EVP_CipherInit_ex", "EVP_Cipher", "DES_set_key_unchecked", "DES_ncbc_encrypt", "DES_ede3_cbc_encrypt")
+        for name in needed:
             getattr(self.lib, name)  # a build without one of them is found out here, not in the middle of a payment
         self.ciphers = {what: self.lib.EVP_CIPHER_fetch(self.ffi.NULL, name, self.ffi.NULL) for what, name in NAMES.items()}
         if self.ffi.NULL in self.ciphers.values():  # built or configured without one of them (a FIPS-only provider)
@@ -167,6 +171,51 @@ class DESChain:
             return self.run(data[:SCRATCH_BYTES]) + self.run(data[SCRATCH_BYTES:])
         self._crypt(data, self._scratch, size, self._schedule, self._iv, self._encrypting)
         return self._view[:size]  # type: ignore[no-any-return]
+
+
+class RetailContext:
+    """ISO 9797-1 algorithm 3 under a double-length DES key, each `run` a whole message; owned by one thread.
+
+    Both key schedules are set once for a key. Of a single block it is the two-key 3DES encryption. Schedules are wiped when
+    it goes.
+    """
+
+    __slots__ = ("_chain", "_iv", "_iv_view", "_last", "_left", "_right", "_schedules_view", "_scratch", "_set_key", "_view")
+
+    def __init__(self, key: bytes) -> None:
+        library = _library()
+        if library is None:
+            raise RuntimeError("libcrypto is not available; ask available() first")
+        ffi, lib = library.ffi, library.lib
+        self._set_key, self._chain, self._last = lib.DES_set_key_unchecked, lib.DES_ncbc_encrypt, lib.DES_ede3_cbc_encrypt
+        schedules, self._iv = ffi.new("DES_key_schedule[2]"), ffi.new("char[]", 8)
+        self._scratch = ffi.new("char[]", SCRATCH_BYTES)
+        self._schedules_view, self._iv_view, self._view = map(ffi.buffer, (schedules, self._iv, self._scratch))
+        self._left, self._right = schedules + 0, schedules + 1  # the view above keeps their memory
+        self.start(key)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_schedules_view"):
+            self._schedules_view[:] = bytes(len(self._schedules_view))
+
+    def start(self, key: bytes) -> None:
+        """Take another key."""
+        if len(key) != 16:
+            raise RuntimeError("a double-length DES key has 16 bytes")  # libcrypto would read past a shorter one
+        self._set_key(key, self._left)
+        self._set_key(key[8:], self._right)
+
+    def run(self, data: bytes) -> bytes:
+        """Return the MAC of whole blocks, at least one."""
+        self._iv_view[:] = ZERO_BLOCK
+        at, last = 0, len(data) - 8
+        while last - at > SCRATCH_BYTES:
+            self._chain(data[at : at + SCRATCH_BYTES], self._scratch, SCRATCH_BYTES, self._left, self._iv, 1)
+            at += SCRATCH_BYTES
+        if at < last:
+            self._chain(data[at:] if at else data, self._scratch, last - at, self._left, self._iv, 1)
+        self._last(data[last:], self._scratch, 8, self._left, self._right, self._left, self._iv, 1)
+        return self._view[:8]  # type: ignore[no-any-return]
 
 
 def open_context(algorithm: str, mode: str, key: bytes, encrypting: bool) -> EVPContext | DESChain:

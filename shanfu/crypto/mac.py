@@ -11,7 +11,7 @@ The ECB MAC folds all blocks into one by xor, so two swapped blocks go unnoticed
 
 import hmac
 
-from shanfu.crypto.cipher import Algorithm, Cipher, default_engine, xor
+from shanfu.crypto.cipher import Algorithm, Cipher, retail_context, xor
 from shanfu.errors import DecodeError, IntegrityError, KeyUseError
 
 __all__ = [
@@ -36,10 +36,10 @@ def pad(message: bytes, method: int, block_bytes: int) -> bytes:
     '6162800000000000'
     """
     match method:
-        case 1:  # ISO 9797-1 6.3.2
-            return message + bytes(-len(message) % block_bytes) if message else bytes(block_bytes)
         case 2:  # ISO 9797-1 6.3.3
             return message + PADDING_2[block_bytes - len(message) % block_bytes]
+        case 1:  # ISO 9797-1 6.3.2
+            return message + bytes(-len(message) % block_bytes) if message else bytes(block_bytes)
         case 3:  # ISO 9797-1 6.3.4
             length = (8 * len(message)).to_bytes(block_bytes, "big")
             return length + message + bytes(-len(message) % block_bytes)
@@ -64,29 +64,27 @@ def cbc_mac(cipher: Cipher, message: bytes, *, padding: int) -> bytes:
 
 
 class RetailKey:
-    """A double-length DES key for ISO 9797-1 algorithm 3, contexts kept; owned by one thread.
+    """A double-length DES key for ISO 9797-1 algorithm 3, its context kept; owned by one thread.
 
     Algorithm 3 equals algorithm 1 under single DES with the left half for all blocks but the last, and two-key 3DES
     on the last (the inner decryption and encryption meet there).
     """
 
-    __slots__ = ("_chain", "_key", "_left", "_whole", "encrypt")
+    __slots__ = ("_context", "_key", "encrypt")
 
     def __init__(self, key: bytes) -> None:
-        self._key, self._left = _need(key, 16), key[:8]
-        self._whole = Cipher(Algorithm.TDES, key)
-        self.encrypt = self._whole.encrypt  # whole blocks under both halves: the step that makes an ARPC
-        self._chain = default_engine()("DES", "CBC", self._left, True)
+        self._key = _need(key, 16)
+        self._context = retail_context(key)
+        self.encrypt = self._context.run  # one block under both halves: the step that makes an ARPC
 
     def __repr__(self) -> str:
         return "RetailKey()"
 
     def rekey(self, key: bytes) -> None:
-        """Take another key, keeping the contexts."""
-        if key is self._key:  # MAC and ARPC of one transaction: the schedules are there already
-            return
-        self._key, self._left = _need(key, 16), key[:8]
-        self._whole.rekey(key)
+        """Take another key, keeping the context."""
+        if key is not self._key:  # MAC and ARPC of one transaction: the schedules are there already
+            self._key = _need(key, 16)
+            self._context.start(key)
 
     def mac(self, message: bytes, *, padding: int) -> bytes:
         """Return the 8-byte MAC.
@@ -95,13 +93,7 @@ class RetailKey:
         >>> key.mac(b"Now is the time for all ", padding=1).hex().upper()
         'A1C72E74EA3FA9B6'
         """
-        padded = pad(message, padding, 8)
-        last = padded[-8:]
-        if len(padded) > 8:
-            self._chain.chain(self._left, ZEROS)
-            state = self._chain.run(padded[:-8])[-8:]
-            last = (int.from_bytes(state) ^ int.from_bytes(last)).to_bytes(8)
-        return self.encrypt(last)
+        return self._context.run(pad(message, padding, 8))
 
 
 def cmac(cipher: Cipher, message: bytes) -> bytes:

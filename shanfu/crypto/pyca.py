@@ -10,7 +10,7 @@ from typing import Any
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-__all__ = ["PycaContext", "open_context"]
+__all__ = ["PycaContext", "RetailContext", "open_context"]
 
 ALGORITHMS: dict[str, Callable[[bytes], Any]] = {
     "AES": algorithms.AES,
@@ -49,6 +49,29 @@ class PycaContext:
     def _begin(self, mode: modes.ECB | modes.CBC) -> None:
         cipher = Cipher(self._keyed, mode)
         self._run = (cipher.encryptor() if self._encrypting else cipher.decryptor()).update
+
+
+class RetailContext:
+    """ISO 9797-1 algorithm 3 under a double-length DES key, each `run` a whole message."""
+
+    __slots__ = ("_chain", "_key", "_left", "_whole")
+
+    def __init__(self, key: bytes) -> None:
+        self._chain, self._whole = PycaContext("DES", "CBC", key[:8], True), PycaContext("TDES", "CBC", key, True)
+        self.start(key)
+
+    def start(self, key: bytes) -> None:
+        """Take another key."""
+        self._left, self._key = key[:8], key
+
+    def run(self, data: bytes) -> bytes:
+        """Return the MAC of whole blocks, at least one."""
+        state = bytes(8)
+        if len(data) > 8:
+            self._chain.chain(self._left, state)
+            state = self._chain.run(data[:-8])[-8:]
+        self._whole.chain(self._key, state)
+        return self._whole.run(data[-8:])
 
 
 def open_context(algorithm: str, mode: str, key: bytes, encrypting: bool) -> PycaContext:
