@@ -14,7 +14,7 @@ from shanfu.acquirer.journal import JOURNAL, PaymentKind
 from shanfu.acquirer.tables import METADATA
 from shanfu.hosts import State
 from shanfu.iso8583 import Totals
-from shanfu.store import Shelf, Statement, Transaction, book, number, text
+from shanfu.store import Shelf, Statement, Transaction, book_of
 
 __all__ = ["BATCHES", "BY_BATCH", "Batch", "BatchState", "following", "totals_of"]
 
@@ -45,18 +45,7 @@ class Batch:
 
 
 BATCHES: Final = Shelf(
-    book(
-        "batches",
-        METADATA,
-        text("terminal", key=True),
-        text("number", key=True),
-        text("state"),
-        number("opened_ms"),
-        number("closed_ms"),
-        text("settled_by"),
-        text("answer"),
-        text("rrn"),
-    ),
+    book_of("batches", METADATA, Batch, "terminal", "number"),
     Batch,
 )
 

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import Index, bindparam
 
 from shanfu.acquirer.tables import METADATA
-from shanfu.store import Shelf, Statement, book, number, open_index, text
+from shanfu.store import Shelf, Statement, book_of, open_index
 
 __all__ = [
     "BY_FORWARD", "DUE", "FORWARDS", "MOST_REFUSALS", "QUEUED", "Forward", "ForwardKind", "ForwardState", "pause_ms",
@@ -68,21 +68,7 @@ def pause_ms(attempts: int) -> int:
     return min(FIRST_PAUSE_MS << min(attempts - 1, 16), LONGEST_PAUSE_MS)
 
 
-_TABLE: Final = book(
-    "forwards",
-    METADATA,
-    number("seq", key=True),
-    text("name"),
-    text("original"),
-    text("kind"),
-    text("reason"),
-    text("state"),
-    number("attempts"),
-    number("refusals"),
-    text("response_code"),
-    number("queued_ms"),
-    number("deadline_ms"),
-)
+_TABLE: Final = book_of("forwards", METADATA, Forward, "seq")
 Index("forwards_name", _TABLE.c.bucket, _TABLE.c.name, unique=True)
 open_index("forwards_queued", _TABLE.c.deadline_ms, where=_TABLE.c.state == ForwardState.QUEUED.value)
 FORWARDS: Final = Shelf(_TABLE, Forward)

@@ -15,7 +15,7 @@ from sqlalchemy import Index, bindparam
 
 from shanfu.acquirer.tables import METADATA
 from shanfu.hosts import State, overdue
-from shanfu.store import Shelf, Statement, journal, number, octets, open_index, text
+from shanfu.store import Shelf, Statement, book_of, open_index
 
 __all__ = [
     "BY_TERMINAL_NAME",
@@ -98,46 +98,7 @@ class JournalRow:
         return self.name != self.terminal_name
 
 
-_TABLE: Final = journal(
-    "journal",
-    METADATA,
-    text("name"),
-    text("terminal_name"),
-    text("kind"),
-    text("mti"),
-    text("processing_code"),
-    text("issuer"),
-    text("rrn"),
-    number("amount_minor"),
-    text("merchant"),
-    text("terminal"),
-    text("stan"),
-    text("card"),
-    octets("pan_sealed"),
-    number("sealed"),
-    text("entry"),
-    text("psn"),
-    text("condition"),
-    text("local_date"),
-    text("local_time"),
-    text("de60"),
-    text("station"),
-    text("tpdu"),
-    text("header"),
-    number("has_mac"),
-    text("state"),
-    text("response_code"),
-    text("reason"),
-    text("auth_code"),
-    text("balances"),
-    octets("chip"),
-    text("original"),
-    text("undone_by"),
-    number("refunded_minor"),
-    number("reversed_ms"),
-    number("arrived_ms"),
-    number("deadline_ms"),
-)
+_TABLE: Final = book_of("journal", METADATA, JournalRow, "seq")
 Index("journal_name", _TABLE.c.bucket, _TABLE.c.name, unique=True)
 Index("journal_terminal_name", _TABLE.c.bucket, _TABLE.c.terminal_name, unique=True)
 Index("journal_batch", _TABLE.c.bucket, _TABLE.c.terminal, _TABLE.c.batch)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from shanfu.acquirer.tables import METADATA
-from shanfu.store import Shelf, book, number, text
+from shanfu.store import Shelf, book_of
 
 __all__ = ["ALL_KINDS", "BY_MERCHANT", "MERCHANTS", "Merchant", "name_field"]
 
@@ -46,18 +46,6 @@ def name_field(name: str) -> str:
 
 
 MERCHANTS: Final = Shelf(
-    book(
-        "merchants",
-        METADATA,
-        text("merchant", key=True),
-        text("name"),
-        text("name_zh"),
-        text("mcc"),
-        text("currency"),
-        number("pin_free"),
-        text("permits"),
-        number("open"),
-        number("since_ms"),
-    ),
+    book_of("merchants", METADATA, Merchant, "merchant"),
     Merchant,
 )

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from shanfu.acquirer.tables import METADATA
 from shanfu.clock import local
-from shanfu.store import Shelf, book, number, text
+from shanfu.store import Shelf, book_of
 
 __all__ = ["BY_COUNTER", "COUNTERS", "TRACE", "Counter", "Moment", "moment_of"]
 
@@ -55,4 +55,4 @@ def moment_of(now_ms: int) -> Moment:
     return Moment(date_, time, date_[4:] + time, f"{date_[3]}{now.timetuple().tm_yday:03d}")
 
 
-COUNTERS: Final = Shelf(book("counters", METADATA, text("counter", key=True), number("value")), Counter)
+COUNTERS: Final = Shelf(book_of("counters", METADATA, Counter, "counter"), Counter)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shanfu.acquirer.tables import METADATA
-from shanfu.store import Shelf, book, number, text
+from shanfu.store import Shelf, book_of
 
 __all__ = ["BY_TERMINAL", "TERMINALS", "Terminal"]
 
@@ -29,15 +29,6 @@ class Terminal:
 
 
 TERMINALS: Final = Shelf(
-    book(
-        "terminals",
-        METADATA,
-        text("terminal", key=True),
-        text("merchant"),
-        text("mac_algorithm"),
-        text("batch"),
-        number("signed_in"),
-        number("since_ms"),
-    ),
+    book_of("terminals", METADATA, Terminal, "terminal"),
     Terminal,
 )

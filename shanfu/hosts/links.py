@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import MetaData, bindparam
 
 from shanfu.hsm import Keyring, KeyRow, keys_table
-from shanfu.store import Shelf, Statement, Transaction, book, number, open_index, text
+from shanfu.store import Shelf, Statement, Transaction, book_of, open_index
 
 __all__ = ["ClosedDay", "LinkRow", "LinkState", "MemberBooks", "MemberShelves"]
 
@@ -52,11 +52,11 @@ class MemberShelves:
     """The tables of a member's link, made for its own collection of tables."""
 
     def __init__(self, metadata: MetaData) -> None:
-        links = book("links", metadata, text("station", key=True), text("state"), text("name"), number("deadline_ms"))
+        links = book_of("links", metadata, LinkRow, "station")
         asked = links.c.state == LinkState.ASKED.value
         open_index("links_unanswered", links.c.deadline_ms, where=asked)
         self.links = Shelf(links, LinkRow)
-        self.days = Shelf(book("days", metadata, text("business_date", key=True), number("closed_ms")), ClosedDay)
+        self.days = Shelf(book_of("days", metadata, ClosedDay, "business_date"), ClosedDay)
         self.keys = Shelf(keys_table(metadata), KeyRow)
         unanswered = self.links.select().where(asked, links.c.deadline_ms <= bindparam("now_ms"))
         self.unanswered = Statement(unanswered.limit(MOST_UNANSWERED), "now_ms")

@@ -14,7 +14,7 @@ from sqlalchemy import MetaData, Table
 
 from shanfu.errors import KeyUseError
 from shanfu.hsm.protocol import KeyBlock
-from shanfu.store import Shelf, Transaction, book, number, text
+from shanfu.store import Shelf, Transaction, book_of
 
 __all__ = ["SWITCH_OVER_MS", "KeyRow", "Keyring", "keys_table"]
 
@@ -26,7 +26,7 @@ BY_LABEL = ("bucket", "label")
 
 def keys_table(metadata: MetaData) -> Table:
     """Return the `keys` table of a host's books."""
-    return book("keys", metadata, text("label", key=True), number("generation", key=True), text("block"), number("since_ms"))
+    return book_of("keys", metadata, KeyRow, "label", "generation")
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from shanfu.issuer.tables import METADATA
-from shanfu.store import Shelf, book, number, text
+from shanfu.store import Shelf, book_of
 
 __all__ = ["ACCOUNTS", "BY_ACCOUNT", "Account", "AccountKind", "AccountState", "account_name"]
 
@@ -86,22 +86,6 @@ class Account:
 
 
 ACCOUNTS: Final = Shelf(
-    book(
-        "accounts",
-        METADATA,
-        text("account", key=True),
-        text("account_group"),
-        text("customer"),
-        text("currency"),
-        text("kind"),
-        text("state"),
-        number("limit_minor"),
-        number("balance_minor"),
-        number("held_minor"),
-        text("day"),
-        number("day_minor"),
-        number("day_count"),
-        number("since_ms"),
-    ),
+    book_of("accounts", METADATA, Account, "account"),
     Account,
 )

@@ -14,7 +14,7 @@ from sqlalchemy import Index
 from shanfu.hsm import Algorithm
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.tables import METADATA
-from shanfu.store import Shelf, book, number, octets, text
+from shanfu.store import Shelf, book_of
 
 __all__ = ["BY_CARD", "CARDS", "Card", "CardState", "imk_label"]
 
@@ -84,24 +84,6 @@ class Card:
         return REFUSALS[self.state]
 
 
-_TABLE: Final = book(
-    "cards",
-    METADATA,
-    text("card", key=True),
-    text("account_group"),
-    octets("pan_sealed"),
-    text("masked"),
-    text("psn"),
-    text("expiry"),
-    text("state"),
-    text("product"),
-    text("imk_family"),
-    text("algorithms"),
-    text("pvki"),
-    text("pvv"),
-    number("pin_tries_left"),
-    number("atc"),
-    number("since_ms"),
-)
+_TABLE: Final = book_of("cards", METADATA, Card, "card")
 Index("cards_card", _TABLE.c.card, unique=True)
 CARDS: Final = Shelf(_TABLE, Card)

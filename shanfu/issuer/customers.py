@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shanfu.issuer.tables import METADATA
-from shanfu.store import Shelf, book, number, text
+from shanfu.store import Shelf, book_of
 
 __all__ = ["CUSTOMERS", "Customer"]
 
@@ -20,6 +20,4 @@ class Customer:
     since_ms: int
 
 
-CUSTOMERS: Final = Shelf(
-    book("customers", METADATA, text("customer", key=True), text("name"), text("name_zh"), number("since_ms")), Customer
-)
+CUSTOMERS: Final = Shelf(book_of("customers", METADATA, Customer, "customer"), Customer)

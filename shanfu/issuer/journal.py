@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Index
 
 from shanfu.issuer.tables import METADATA
-from shanfu.store import Shelf, journal, number, octets, open_index, text
+from shanfu.store import Shelf, book_of, open_index
 
 __all__ = ["FORMAT", "JOURNAL", "Hold", "JournalRow"]
 
@@ -64,29 +64,7 @@ class JournalRow:
     arrived_ms: int
 
 
-_TABLE: Final = journal(
-    "journal",
-    METADATA,
-    text("name"),
-    text("mti"),
-    text("processing_code"),
-    text("issuer"),
-    text("rrn"),
-    number("amount_minor"),
-    text("card"),
-    text("account"),
-    text("state"),
-    text("response_code"),
-    text("reason"),
-    text("auth_code"),
-    text("balances"),
-    octets("chip"),
-    text("original"),
-    text("undone_by"),
-    number("refunded_minor"),
-    number("hold"),
-    number("arrived_ms"),
-)
+_TABLE: Final = book_of("journal", METADATA, JournalRow, "seq")
 Index("journal_name", _TABLE.c.bucket, _TABLE.c.name, unique=True)
 open_index("journal_held", _TABLE.c.business_date, where=_TABLE.c.hold == int(Hold.HELD))
 JOURNAL: Final = Shelf(_TABLE, JournalRow)

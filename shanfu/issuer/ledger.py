@@ -19,7 +19,7 @@ from typing import Final
 from sqlalchemy import bindparam, func, or_, select
 
 from shanfu.issuer.tables import METADATA
-from shanfu.store import Book, Shelf, Statement, Store, book, number, text
+from shanfu.store import Book, Shelf, Statement, Store, book_of
 
 __all__ = [
     "ENTRIES", "Chart", "Entry", "EntryKind", "Line", "TrialLine", "internal", "post", "statement", "trial_balance",
@@ -70,19 +70,7 @@ class Entry:
     booked_ms: int
 
 
-_TABLE: Final = book(
-    "entries",
-    METADATA,
-    text("entry", key=True),
-    text("business_date"),
-    text("currency"),
-    text("debit"),
-    text("credit"),
-    number("amount_minor"),
-    text("name"),
-    text("kind"),
-    number("booked_ms"),
-)
+_TABLE: Final = book_of("entries", METADATA, Entry, "entry")
 ENTRIES: Final = Shelf(_TABLE, Entry)
 
 

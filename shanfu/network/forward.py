@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Index, bindparam, exists, update
 
 from shanfu.network.tables import METADATA
-from shanfu.store import Shelf, Statement, book, number, octets, open_index, text
+from shanfu.store import Shelf, Statement, book_of, open_index
 
 __all__ = [
     "BY_FORWARD_NAME", "DUE_FORWARDS", "FORWARDS", "HURRY", "Carried", "ForwardRow", "stan_of",
@@ -59,12 +59,7 @@ class ForwardRow:
     arrived_ms: int
 
 
-_TABLE: Final = book(
-    "forwards", METADATA, number("seq", key=True), text("name"), text("mti"), text("target"), text("card"), text("original"),
-    text("origin"), text("business_date"), text("currency"), number("amount_minor"), text("response_code"), text("reason"),
-    text("state"), number("attempts"), number("refusals"), text("last_code"), number("next_ms"), octets("kept"),
-    number("arrived_ms"),
-)  # fmt: skip
+_TABLE: Final = book_of("forwards", METADATA, ForwardRow, "seq")
 _OPEN: Final = _TABLE.c.state == Carried.OPEN.value
 Index("forwards_name", _TABLE.c.bucket, _TABLE.c.name, unique=True)
 open_index("forwards_card", _TABLE.c.target, _TABLE.c.card, _TABLE.c.seq, where=_OPEN)

@@ -14,7 +14,7 @@ from sqlalchemy import Index
 
 from shanfu.hosts import State, overdue
 from shanfu.network.tables import METADATA
-from shanfu.store import Shelf, journal, number, octets, open_index, text
+from shanfu.store import Shelf, book_of, open_index
 
 __all__ = ["FORMAT", "JOURNAL", "OVERDUE", "JournalRow"]
 
@@ -53,12 +53,7 @@ class JournalRow:
     arrived_ms: int
 
 
-_TABLE: Final = journal(
-    "journal", METADATA, text("name"), text("mti"), text("processing_code"), text("issuer"), text("rrn"),
-    number("amount_minor"), text("card"), text("origin"), text("target"), text("state"), text("response_code"),
-    text("reason"), text("auth_code"), text("balances"), octets("chip"), octets("kept"), number("deadline_ms"),
-    number("arrived_ms"),
-)  # fmt: skip
+_TABLE: Final = book_of("journal", METADATA, JournalRow, "seq")
 Index("journal_name", _TABLE.c.bucket, _TABLE.c.name, unique=True)
 open_index("journal_waiting", _TABLE.c.deadline_ms, where=_TABLE.c.state == State.WAITING.value)
 JOURNAL: Final = Shelf(_TABLE, JournalRow)

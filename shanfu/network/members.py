@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import bindparam
 
 from shanfu.network.tables import METADATA
-from shanfu.store import Shelf, Statement, book, number, text
+from shanfu.store import Shelf, Statement, book_of
 
 __all__ = [
     "ALL_MEMBERS", "BY_STATION", "DUE_RESETS", "MEMBERS", "READY", "RESETS", "MemberRow", "ResetRow",
@@ -63,18 +63,12 @@ class ResetRow:
     attempts: int
 
 
-_MEMBERS: Final = book(
-    "members", METADATA, text("station", key=True), text("institution"), text("name"), number("acquirer"), number("issuer"),
-    number("signed_on_ms"), number("ready"), text("life"),
-)  # fmt: skip
+_MEMBERS: Final = book_of("members", METADATA, MemberRow, "station")
 MEMBERS: Final = Shelf(_MEMBERS, MemberRow)
 ALL_MEMBERS: Final = Statement(MEMBERS.select().order_by(_MEMBERS.c.station))
 READY: Final = Statement(MEMBERS.select().where(_MEMBERS.c.ready == 1, _MEMBERS.c.life == bindparam("life")), "life")
 
-_RESETS: Final = book(
-    "resets", METADATA, text("station", key=True), text("usage"), text("block"), text("name"), number("next_ms"),
-    number("attempts"),
-)  # fmt: skip
+_RESETS: Final = book_of("resets", METADATA, ResetRow, "station")
 RESETS: Final = Shelf(_RESETS, ResetRow)
 DUE_RESETS: Final = Statement(
     RESETS.select().where(_RESETS.c.next_ms <= bindparam("now_ms")).order_by(_RESETS.c.next_ms).limit(MOST_RESETS), "now_ms"

@@ -15,7 +15,7 @@ from sqlalchemy import Index, bindparam, func, select
 from shanfu.hosts import State
 from shanfu.network.journal import JOURNAL, JournalRow
 from shanfu.network.tables import METADATA
-from shanfu.store import Params, Shelf, Statement, Transaction, book, number, text
+from shanfu.store import Params, Shelf, Statement, Transaction, book_of
 
 __all__ = ["POSITIONS", "Position", "PositionRow", "counted", "kept_positions", "live_positions"]
 
@@ -47,10 +47,7 @@ class PositionRow:
     cause: str
 
 
-_TABLE: Final = book(
-    "positions", METADATA, number("seq", key=True), text("business_date"), text("institution"), text("currency"),
-    number("amount_minor"), number("count"), text("cause"),
-)  # fmt: skip
+_TABLE: Final = book_of("positions", METADATA, PositionRow, "seq")
 Index("positions_day", _TABLE.c.business_date)
 POSITIONS: Final = Shelf(_TABLE, PositionRow)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shanfu.network.tables import METADATA
-from shanfu.store import Shelf, Statement, book, text
+from shanfu.store import Shelf, Statement, book_of
 
 __all__ = ["ALL_ROUTES", "BY_PREFIX", "ROUTES", "RouteRow", "RouteTable"]
 
@@ -26,7 +26,7 @@ class RouteRow:
     station: str
 
 
-_TABLE: Final = book("routes", METADATA, text("prefix", key=True), text("institution"), text("station"))
+_TABLE: Final = book_of("routes", METADATA, RouteRow, "prefix")
 ROUTES: Final = Shelf(_TABLE, RouteRow)
 ALL_ROUTES: Final = Statement(ROUTES.select().order_by(_TABLE.c.prefix))
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from shanfu.clock import local
 from shanfu.network.tables import METADATA
-from shanfu.store import Shelf, Statement, book, number, text
+from shanfu.store import Shelf, Statement, book_of
 
 __all__ = ["STATE", "THE_STATE", "StateRow", "business_date", "passed", "successor"]
 
@@ -26,9 +26,7 @@ class StateRow:
     routes_version: int
 
 
-_TABLE: Final = book(
-    "state", METADATA, text("name", key=True), text("business_date"), number("close_asked"), number("routes_version")
-)
+_TABLE: Final = book_of("state", METADATA, StateRow, "name")
 STATE: Final = Shelf(_TABLE, StateRow)
 THE_STATE: Final = Statement(STATE.select())
 

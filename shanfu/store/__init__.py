@@ -11,7 +11,7 @@ lock (one writer).
 """
 
 from shanfu.store.book import Book, By, Shelf
-from shanfu.store.columns import Sequencer, book, bucket_of, journal, number, octets, open_index, text
+from shanfu.store.columns import Sequencer, book, book_of, bucket_of, journal, number, octets, open_index, text
 from shanfu.store.engine import Schema, Store, Transaction
 from shanfu.store.lock import Lock, held
 from shanfu.store.memory import DictMemory, FileMemory, Sealer
@@ -20,6 +20,6 @@ from shanfu.store.statement import Params, Statement
 
 __all__ = [
     "Book", "By", "DictMemory", "FileMemory", "Lock", "Params", "Schema", "Sealer", "Sequencer", "Shelf", "Statement", "Store",
-    "Transaction", "book", "bucket_of", "current_format", "differences", "draft", "held", "journal", "number", "octets",
-    "open_index", "text",
+    "Transaction", "book", "book_of", "bucket_of", "current_format", "differences", "draft", "held", "journal", "number",
+    "octets", "open_index", "text",
 ]  # fmt: skip

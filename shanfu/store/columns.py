@@ -6,8 +6,9 @@ needs conversion, so rows go to the driver and back as they are. SQLite tables a
 table, and a new row goes to its end.
 """
 
+import dataclasses
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from sqlalchemy import (
     BigInteger,
@@ -30,7 +31,7 @@ from shanfu.store.statement import Statement
 if TYPE_CHECKING:
     from shanfu.store.engine import Transaction
 
-__all__ = ["Sequencer", "book", "bucket_of", "journal", "number", "octets", "open_index", "text"]
+__all__ = ["Sequencer", "book", "book_of", "bucket_of", "journal", "number", "octets", "open_index", "text"]
 
 EPOCH_MS = 1_577_836_800_000  # 2020-01-01: 43 bits of milliseconds last until 2298, and the whole stays under 63
 COUNTER_BITS = 20  # a million rows in one millisecond
@@ -46,9 +47,12 @@ def number(name: str, *, null: bool = False, key: bool = False) -> Column[Any]:
     return Column(name, BigInteger, nullable=null, primary_key=key, autoincrement=False if key else "auto")
 
 
-def octets(name: str, *, null: bool = False) -> Column[Any]:
+def octets(name: str, *, null: bool = False, key: bool = False) -> Column[Any]:
     """Return a column of bytes: sealed values and stored messages."""
-    return Column(name, LargeBinary, nullable=null)
+    return Column(name, LargeBinary, nullable=null, primary_key=key)
+
+
+_COLUMNS: Final = {str: text, int: number, bytes: octets}
 
 
 def book(name: str, metadata: MetaData, *items: SchemaItem) -> Table:
@@ -58,6 +62,15 @@ def book(name: str, metadata: MetaData, *items: SchemaItem) -> Table:
     if len(table.primary_key.columns) < 2:
         raise TypeError(f"{name}: the primary key needs a column after bucket")
     return table
+
+
+def book_of(name: str, metadata: MetaData, row: type, *keys: str) -> Table:
+    """Return the table of a class of rows: a column for each field, in its order and of its type; `keys` follow `bucket`."""
+    hints, (bucket, *fields) = get_type_hints(row), dataclasses.fields(row)
+    if bucket.name != "bucket":
+        raise TypeError(f"{row.__name__}: the first field is {bucket.name}, rows lie in buckets")
+    columns = [_COLUMNS[hints[field.name]](field.name, key=field.name in keys) for field in fields]
+    return book(name, metadata, *columns)
 
 
 def journal(name: str, metadata: MetaData, *items: SchemaItem) -> Table:

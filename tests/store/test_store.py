@@ -5,13 +5,13 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 
 import pytest
 from sqlalchemy import Index, MetaData, bindparam, func, select, update
 
 from shanfu.errors import Conflict, StoreError, StoreGone
-from shanfu.store import Sequencer, Shelf, Statement, Store, book, number, octets
+from shanfu.store import Sequencer, Shelf, Statement, Store, book_of
 from tests.budget import examples
 from tests.store.tables import (
     ACCOUNTS,
@@ -120,11 +120,31 @@ def test_bytes_are_no_look_up_key() -> None:
         number: int
         seal: bytes
 
-    table = book("seals", MetaData(), number("number", key=True), octets("seal"))
+    table = book_of("seals", MetaData(), Row, "number")
     Index("seals_seal", table.c.bucket, table.c.seal)
     shelf = Shelf(table, Row)
     with pytest.raises(TypeError, match="bytes are no look-up key"):
         shelf.look(("bucket", "seal"))
+
+
+def test_a_table_is_its_rows_class() -> None:
+    @dataclass
+    class Row:
+        bucket: int
+        number: int
+        name: str
+        seal: bytes
+
+    table = book_of("rows", MetaData(), Row, "number", "name")
+    columns = [(column.name, str(column.type), column.primary_key, column.nullable) for column in table.columns]
+    assert columns == [
+        ("bucket", "INTEGER", True, False), ("number", "BIGINT", True, False), ("name", "TEXT", True, False),
+        ("seal", "BLOB", False, False),
+    ]  # fmt: skip
+    with pytest.raises(TypeError, match="rows: the primary key needs a column after bucket"):
+        book_of("rows", MetaData(), Row)
+    with pytest.raises(TypeError, match="the first field is name"):
+        book_of("rows", MetaData(), make_dataclass("Odd", [("name", str)]))
 
 
 def test_added_rows_are_among_the_loaded(store):
