@@ -7,7 +7,7 @@ HEAVY = os.environ.get("SHANFU_HEAVY") == "1"
 PROMISED = {  # what a whole heavy run has done at the least; tests/conftest.py asserts it
     "fuzz inputs": 500_000,
     "kills": 100,
-    "seeds": 200,
+    "seeds": 100,
 }
 
 

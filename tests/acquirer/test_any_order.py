@@ -191,7 +191,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(OPS), st.integers(0, 999)), min_size=
 
 
 @settings(
-    max_examples=examples(40, heavy=3_000), deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(40, heavy=300), deadline=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow]
 )
 @given(steps=STEPS)
 def test_any_order_any_loss(steps: list[tuple[str, int]]) -> None:

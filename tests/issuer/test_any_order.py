@@ -43,7 +43,7 @@ def owed(step: tuple[str, int, str], codes: list[set[str]]) -> int:
     return minor - {"void": minor, "void tomorrow": minor, "refund": 50}.get(then, 0) * taken_back
 
 
-@settings(max_examples=examples(25, heavy=2_000), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25, heavy=300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(plan=MESSAGES, data=st.data())
 def test_any_order_any_repeats(plan: list, data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ CHANGES = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 2
 KINDS = st.sampled_from(["purchase", "balance", "void", "refund", "reversal", "key reset", "cut-off"])
 
 
-@settings(max_examples=examples(5, heavy=1_000), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(5, heavy=200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(attempts=st.lists(st.tuples(KINDS, CHANGES, st.booleans()), min_size=20, max_size=20))
 def test_changed_bytes(attempts: list) -> None:
     with TemporaryDirectory() as folder:

@@ -183,7 +183,7 @@ def test_unknown_and_double_hosts_are_refused(world: World) -> None:
         world.net.start("front")
 
 
-@settings(max_examples=examples(15, heavy=1_000), deadline=None)
+@settings(max_examples=examples(15, heavy=300), deadline=None)
 @given(
     faults=st.lists(st.tuples(st.sampled_from([*FaultKind, "crash front", "crash back"]), st.integers(0, 9)), max_size=6),
     late=st.integers(0, 6_000),

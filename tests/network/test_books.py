@@ -192,7 +192,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=examples(25, heavy=2_000), deadline=None)
+@settings(max_examples=examples(25, heavy=300), deadline=None)
 @given(STEPS)
 def test_each_payment_has_one_effect_whatever_is_lost_doubled_or_late(tmp_path_factory, steps: list[tuple[str, int]]) -> None:
     switch = Switch(tmp_path_factory.mktemp("any"), where=":memory:")

@@ -23,7 +23,7 @@ from tests.journeys.town import Town, money
 from tests.journeys.wires import break_form, break_mac
 from tests.simulation.counter import Counter
 
-SEEDS = range(examples(6, heavy=200))
+SEEDS = range(examples(6, heavy=100))
 STEPS = 150  # of about a second
 MERCHANTS = ("teahouse", "bookshop", "ferry", "market")
 CARDS = ("debit", "debit-sm4", "credit", "credit-sm4", "harbour", "lab", "poor", "faults", "lost")

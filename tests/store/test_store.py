@@ -396,7 +396,7 @@ CHILD = """
 """
 
 
-@pytest.mark.parametrize("acknowledged", range(1, examples(2, heavy=60)))
+@pytest.mark.parametrize("acknowledged", range(1, examples(2, heavy=12)))
 def test_every_acknowledged_row_survives_kill_9(where, acknowledged):
     with subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD), where], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout

@@ -36,7 +36,7 @@ def test_only_its_own_answer_matches_a_request() -> None:
     assert matches(exchanged[0][0], b"what is this"), "what cannot be read is for the terminal to judge"
 
 
-@settings(max_examples=examples(150, heavy=3_000), deadline=None)
+@settings(max_examples=examples(150, heavy=1_000), deadline=None)
 @given(st.integers(0, 150), st.integers(0, 255), st.sampled_from(["flip", "cut", "grow"]))
 def test_damaged_answers_never_raise_and_never_lose_money(place: int, value: int, damage: str) -> None:
     def spoil(host: Acquirer, request: PosFrame) -> bytes:
@@ -54,7 +54,7 @@ def test_damaged_answers_never_raise_and_never_lose_money(place: int, value: int
     assert first.approved or first.reversal_pending
 
 
-@settings(max_examples=examples(100, heavy=3_000), deadline=None)
+@settings(max_examples=examples(100, heavy=1_000), deadline=None)
 @given(st.binary(max_size=120))
 def test_rubbish_on_the_line_never_raises(rubbish: bytes) -> None:
     shop = Shop()

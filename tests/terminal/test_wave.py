@@ -206,7 +206,7 @@ def test_a_card_does_not_speak_for_the_terminal() -> None:
     assert (tags[0x9F02].hex(), tags[0x95].hex(), 0xDF32 in tags) == ("000000001234", "0000000000", False)
 
 
-@settings(max_examples=examples(150, heavy=3_000), deadline=None)
+@settings(max_examples=examples(150, heavy=1_000), deadline=None)
 @given(st.lists(st.binary(max_size=80), max_size=4))
 def test_random_answers_never_raise(answers: list[bytes]) -> None:
     receipt = Shop(card=PaperCard(*answers)).pay()
@@ -216,7 +216,7 @@ def test_random_answers_never_raise(answers: list[bytes]) -> None:
 RIGHT = gpo()
 
 
-@settings(max_examples=examples(200, heavy=3_000), deadline=None)
+@settings(max_examples=examples(200, heavy=1_000), deadline=None)
 @given(st.integers(0, len(RIGHT) - 1), st.integers(1, 255), st.integers(0, len(RIGHT)))
 def test_damaged_answers_never_raise(place: int, flip: int, length: int) -> None:
     damaged = bytearray(RIGHT)
