@@ -55,7 +55,7 @@ def command(
     else:
         if explain:
             click.echo(tell(events, lang=lang))
-            if "terminal" in feeds and len(feeds) == sum(not feed for feed in feeds.values()) + 1:
+            if not any(told for teller, told in feeds.items() if teller != "terminal"):
                 note("the hosts told nothing: run them with `shanfu up --watch` to hear them too")
         click.echo(print_receipt(receipt, lang))
     return _exit(receipt)
