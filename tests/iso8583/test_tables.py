@@ -166,7 +166,7 @@ def test_mac_text(values: list[str], text: str) -> None:
     assert mab_text(values) == text
 
 
-@TURNS
+@settings(max_examples=examples(100, heavy=3_000), deadline=None)
 @given(values=st.lists(st.text(max_size=20), max_size=8))
 def test_mac_text_is_the_six_rules_one_after_the_other(values: list[str]) -> None:
     kept = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ,."
