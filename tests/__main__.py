@@ -28,8 +28,8 @@ def test(arguments: list[str]) -> int:
         os.environ["SHANFU_HEAVY"] = "1"
     if "--fast" in arguments:
         rest += ["-m", "not slow"]
-    # test files run apart so that a fixture with a server is started once
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *rest]
+    # a file stays with one worker, so that a server is started once; in their order, so that the long ones do not come last
+    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *rest]
     return subprocess.run(command, check=False).returncode
 
 
