@@ -21,7 +21,7 @@ SOME_NAMED = [
 ]
 # fmt: on
 NAMED = ALL_NAMED if HEAVY else SOME_NAMED
-RANDOM_KILLS = examples(4, heavy=30)
+RANDOM_KILLS = examples(4, heavy=36)
 A_DAY_ENDS_EVERY = 7  # kills: an account may make fifty payments a day
 PATIENCE_S = 30
 
