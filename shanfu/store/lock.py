@@ -34,6 +34,7 @@ class Lock:
     def release(self) -> None:
         """Let the next writer in; the file stays, since removing it would let two in."""
         if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)  # closing alone would wait for a child that is between fork and exec
             os.close(self._fd)
             self._fd = -1
 

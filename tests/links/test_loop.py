@@ -183,9 +183,12 @@ def test_unknown_and_double_hosts_are_refused(world: World) -> None:
         world.net.start("front")
 
 
+WHOLE = [kind for kind in FaultKind if kind is not FaultKind.CORRUPT]  # a teller's frames carry no MAC: hosts' tests corrupt
+
+
 @settings(max_examples=examples(15, heavy=300), deadline=None)
 @given(
-    faults=st.lists(st.tuples(st.sampled_from([*FaultKind, "crash front", "crash back"]), st.integers(0, 9)), max_size=6),
+    faults=st.lists(st.tuples(st.sampled_from([*WHOLE, "crash front", "crash back"]), st.integers(0, 9)), max_size=6),
     late=st.integers(0, 6_000),
 )
 def test_whatever_happens_on_the_way_each_order_has_one_effect(tmp_path_factory, faults, late) -> None:

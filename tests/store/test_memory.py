@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shanfu.dialogue import Memory
 from shanfu.errors import ConfigError, Conflict, IntegrityError, StoreGone, StoreVersion
-from shanfu.store import DictMemory, FileMemory, Sealer
+from shanfu.store import DictMemory, FileMemory, Lock, Sealer
 from shanfu.store.memory import COMPACT, HEADER
 from tests.budget import examples
 
@@ -240,3 +240,11 @@ def test_the_key_file(tmp_path):
     path.write_bytes(bytes(16))
     with pytest.raises(ConfigError, match="16 bytes, AES-256 has 32"):
         Sealer.from_file(path)
+
+
+def test_a_released_lock_is_free_though_a_child_of_the_moment_holds_its_descriptor(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "memory")
+    child = os.dup(lock._fd)  # what fork leaves behind until exec
+    lock.release()
+    Lock(tmp_path / "memory").release()
+    os.close(child)
