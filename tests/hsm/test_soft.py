@@ -388,7 +388,9 @@ def test_what_is_no_block_is_refused(hsm, text):
 
 def test_a_usage_cannot_be_edited(hsm):
     block = hsm.generate(KeyUsage.PIK, TDES)
-    for edited in (block.replace("P0TB", "M3TC"), block.replace("P0TB", "10TB"), block.replace("00E", "00N")):
+    header, body = block[:16], block[16:]
+    for other in ("M3TC", "10TB", "P0TN"):
+        edited = header.replace("P0TB", other) + body
         assert edited != block
         with pytest.raises(IntegrityError):
             hsm.check_value(KeyBlock(edited))
