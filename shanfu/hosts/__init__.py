@@ -14,9 +14,11 @@ Reading order:
     journal       the states and lines in which the three journals agree
     reasons       what all reasons have
     events        what is told of the wire and of decisions
+    desk          the counter for calls of the JSON wire: repeats, questions in turn, notices
 """
 
 from shanfu.hosts.config import MemberConfig, check_institution, check_positive
+from shanfu.hosts.desk import Desk, DeskBooks, DeskShelves, Origin, Visit
 from shanfu.hosts.events import interbank_event, money_text, told_checks
 from shanfu.hosts.journal import BY_NAME, JournalLine, Lines, State, overdue
 from shanfu.hosts.keys import LOOKUP, SEAL, install_key, mak_label, mmk_label, pik_label, try_keys
@@ -27,9 +29,46 @@ from shanfu.hosts.reasons import HostReason
 from shanfu.hosts.wire import business_date, institution, management_answer, name_of, original_name, rejected, sent_at
 
 __all__ = [
-    "BY_NAME", "LOOKUP", "SEAL", "ClosedDay", "HostReason", "JournalLine", "Lines", "LinkRow", "LinkState",
-    "MACTrial", "MemberBooks", "MemberConfig", "MemberManagement", "MemberShelves", "State", "business_date",
-    "check_institution", "check_positive", "install_key", "institution", "interbank_algorithm", "interbank_event",
-    "interbank_trial", "mak_label", "management_answer", "mmk_label", "money_text", "name_of", "original_name",
-    "overdue", "pik_label", "rejected", "right_macs", "seal_interbank", "sent_at", "told_checks", "try_keys",
+    "BY_NAME",
+    "LOOKUP",
+    "SEAL",
+    "ClosedDay",
+    "Desk",
+    "DeskBooks",
+    "DeskShelves",
+    "HostReason",
+    "JournalLine",
+    "Lines",
+    "LinkRow",
+    "LinkState",
+    "MACTrial",
+    "MemberBooks",
+    "MemberConfig",
+    "MemberManagement",
+    "MemberShelves",
+    "Origin",
+    "State",
+    "Visit",
+    "business_date",
+    "check_institution",
+    "check_positive",
+    "install_key",
+    "institution",
+    "interbank_algorithm",
+    "interbank_event",
+    "interbank_trial",
+    "mak_label",
+    "management_answer",
+    "mmk_label",
+    "money_text",
+    "name_of",
+    "original_name",
+    "overdue",
+    "pik_label",
+    "rejected",
+    "right_macs",
+    "seal_interbank",
+    "sent_at",
+    "told_checks",
+    "try_keys",
 ]  # fmt: skip

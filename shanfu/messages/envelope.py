@@ -1,0 +1,145 @@
+"""Calls and replies, and how they are framed where no HTTP stands between two hosts.
+
+    Call(id="7", op="tokens.suspend", caller="issuer/99010000", body=Raw(b'{"token": ...}'))
+    Reply(id="7", status=200, body=Raw(b'{...}'))        or status >= 400 and the body a Problem
+
+`id` is chosen by who asks and comes back in the reply. `caller` is who was authenticated: a shell sets it from the
+certificate or the credentials, a wire between hosts from its own name; what a stranger writes there is overwritten. `key` is
+the Idempotency-Key: a repeat gets the stored reply. A call of a phone carries `device`: its body is sealed for its session.
+
+Frames: four bytes of length, then the JSON text; the first byte is 00 since no message reaches 16 MiB, which tells them from
+interbank frames, whose length is four digits.
+"""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from shanfu.errors import DecodeError, Fault
+
+__all__ = [
+    "LIMIT_BYTES",
+    "Call",
+    "Device",
+    "Empty",
+    "JSONFrames",
+    "Reply",
+    "decoded",
+    "encoded",
+    "is_json_frame",
+    "pack",
+    "unpack",
+]
+
+LIMIT_BYTES: Final = 256 * 1024  # a batch of 99 records with their reasons fits ten times
+T = TypeVar("T")
+
+
+class Empty(Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing to say beyond the operation itself."""
+
+
+class Device(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a phone signs and seals a call.
+
+    `session` is "" for the calls that need none (enrolment, opening a session): there `time_ms` and `nonce` make the call
+    fresh. In a session `counter` rises with every call and the body is sealed under the session's key. `signature` is the
+    device's, over the text that `shanfu.messages.wallet.signed_bytes` gives.
+    """
+
+    device: str = ""
+    session: str = ""
+    counter: int = 0
+    time_ms: int = 0
+    nonce: str = ""
+    signature: str = ""
+
+
+class Call(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One question."""
+
+    id: str
+    op: str
+    caller: str = ""
+    key: str = ""
+    device: Device | None = None
+    body: Raw = Raw(b"{}")
+
+
+class Reply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Its answer."""
+
+    id: str
+    status: int = 200
+    body: Raw = Raw(b"{}")
+
+    @property
+    def ok(self) -> bool:
+        """Whether the body is the answer, not a Problem."""
+        return self.status < 400
+
+
+_MESSAGE: Final = msgspec.json.Encoder()
+
+
+def pack(message: Struct) -> bytes:
+    """Return a Call or a Reply as a frame."""
+    text = _MESSAGE.encode(message)
+    return len(text).to_bytes(4, "big") + text
+
+
+def unpack(frame: bytes, kind: type[T]) -> T:
+    """Read a frame as a Call or a Reply; DecodeError says what is wrong and where."""
+    if len(frame) < 4 or int.from_bytes(frame[:4], "big") != len(frame) - 4:
+        raise DecodeError(f"{len(frame)} bytes do not fit their length prefix", fault=Fault.LENGTH, path="frame", offset=0)
+    try:
+        return msgspec.json.decode(memoryview(frame)[4:], type=kind)
+    except msgspec.DecodeError as fault:
+        raise DecodeError(str(fault), fault=Fault.FORMAT, path=kind.__name__) from None
+
+
+def is_json_frame(frame: bytes) -> bool:
+    """Tell a frame of this wire from one of the ISO 8583 wires, by its first byte."""
+    return frame[:1] == b"\x00"
+
+
+class JSONFrames:
+    """Cuts one connection's bytes into frames (`shanfu.links.Framing`)."""
+
+    def __init__(self) -> None:
+        self.consumed = 0
+        self._buffer = bytearray()
+        self._fault: DecodeError | None = None
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take what has arrived and return the frames it completes; after a wrong length the stream stays refused."""
+        self._buffer += data
+        frames: list[bytes] = []
+        while self._fault is None and len(self._buffer) >= 4:
+            size = int.from_bytes(self._buffer[:4], "big")
+            if not 2 <= size <= LIMIT_BYTES:
+                what = f"length {size}, 2 to {LIMIT_BYTES} are taken"
+                self._fault = DecodeError(what, fault=Fault.LENGTH, path="frame", offset=self.consumed)
+            elif len(self._buffer) < 4 + size:
+                break
+            else:
+                frames.append(bytes(self._buffer[: 4 + size]))
+                del self._buffer[: 4 + size]
+                self.consumed += 4 + size
+        if self._fault is not None and not frames:
+            raise self._fault
+        return frames
+
+
+def decoded(body: Raw | bytes, kind: type[T], *, path: str) -> T:
+    """Read a body strictly; DecodeError names the field."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as fault:
+        raise DecodeError(str(fault), fault=Fault.FORMAT, path=path) from None
+
+
+def encoded(message: Any) -> Raw:
+    """Return a body."""
+    return Raw(_MESSAGE.encode(message))
