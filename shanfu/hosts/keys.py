@@ -5,6 +5,7 @@ Labels are fixed by rule, so that key ceremonies and hosts agree without a table
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final, TypeVar
 
 from sqlalchemy import MetaData
@@ -38,13 +39,16 @@ def pik_label(station: str) -> str:
     return f"pik/{station}"
 
 
-_KEYS: Final = Shelf(keys_table(MetaData()), KeyRow)  # every host has this table
+@cache
+def _keys(prefix: str) -> Shelf[KeyRow]:
+    """Return the table that every host has, under its prefix."""
+    return Shelf(keys_table(MetaData(), prefix), KeyRow)
 
 
-def install_key(store: Store, label: str, block: KeyBlock, *, now_ms: int) -> None:
+def install_key(store: Store, label: str, block: KeyBlock, *, now_ms: int, prefix: str = "") -> None:
     """Put a key into a host's keyring, as a key ceremony does; in force at once."""
     with store.begin() as tx:
-        keys = Keyring(_KEYS, tx, now_ms=now_ms)
+        keys = Keyring(_keys(prefix), tx, now_ms=now_ms)
         keys.load([label])
         keys.install(label, block)
         keys.save()

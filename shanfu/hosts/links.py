@@ -49,15 +49,15 @@ class ClosedDay:
 
 
 class MemberShelves:
-    """The tables of a member's link, made for its own collection of tables."""
+    """The tables of a member's link, in its own collection; `prefix` keeps hosts apart that share one database."""
 
-    def __init__(self, metadata: MetaData) -> None:
-        links = book_of("links", metadata, LinkRow, "station")
+    def __init__(self, metadata: MetaData, prefix: str = "") -> None:
+        links = book_of(f"{prefix}links", metadata, LinkRow, "station")
         asked = links.c.state == LinkState.ASKED.value
-        open_index("links_unanswered", links.c.deadline_ms, where=asked)
+        open_index(f"{prefix}links_unanswered", links.c.deadline_ms, where=asked)
         self.links = Shelf(links, LinkRow)
-        self.days = Shelf(book_of("days", metadata, ClosedDay, "business_date"), ClosedDay)
-        self.keys = Shelf(keys_table(metadata), KeyRow)
+        self.days = Shelf(book_of(f"{prefix}days", metadata, ClosedDay, "business_date"), ClosedDay)
+        self.keys = Shelf(keys_table(metadata, prefix), KeyRow)
         unanswered = self.links.select().where(asked, links.c.deadline_ms <= bindparam("now_ms"))
         self.unanswered = Statement(unanswered.limit(MOST_UNANSWERED), "now_ms")
 

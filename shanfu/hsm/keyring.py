@@ -24,9 +24,9 @@ KEPT_GENERATIONS = 3  # the newest, the one before it, and one that a peer may s
 BY_LABEL = ("bucket", "label")
 
 
-def keys_table(metadata: MetaData) -> Table:
-    """Return the `keys` table of a host's books."""
-    return book_of("keys", metadata, KeyRow, "label", "generation")
+def keys_table(metadata: MetaData, prefix: str = "") -> Table:
+    """Return the `keys` table of a host's books; `prefix` keeps hosts apart that share one database."""
+    return book_of(f"{prefix}keys", metadata, KeyRow, "label", "generation")
 
 
 @dataclass(slots=True)
