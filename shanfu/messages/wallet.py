@@ -8,6 +8,9 @@ believes neither a copied session nor a copied device key alone.
     sealed body = AES-256-GCM, 12-byte nonce in front, tag behind; associated data = `sealing_context`
     signature   = ECDSA P-256 over SHA-256, r and s of 32 bytes each, over `signed_bytes`
 
+Who has proved his session gets every reply, refusals too, as a `Sealed` body under the call's own counter; a refusal of that
+proof itself (session-gone, signature-wrong, stale, device-unknown, busy) comes plain, since there is nobody to seal it for.
+
 Keys, points, nonces and sealed values are lower-case hex; a public key is the uncompressed point, 65 bytes. A phone never
 learns a PAN: it names cards by the reference that logging in gave it.
 """
@@ -44,6 +47,7 @@ __all__ = [
     "Sealed",
     "SessionOpened",
     "SubmitCode",
+    "TokenProfile",
     "TransactionList",
     "TransactionsAsked",
     "enrolment_statement",
@@ -189,12 +193,33 @@ class ProfileAsked(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a card application needs besides keys, wrapped for the device (`HSM.wrap_for_device`, context `profile/TOKEN`).
 
-    The plain text is the JSON of `TokenProfile` in `shanfu.wallet`: token number, expiry, PSN, PAR, currency, country, label,
-    AID, DKI, algorithm, phone CVM.
+    The plain text is the JSON of `TokenProfile`.
     """
 
     token: str
     wrapped: str
+
+
+class TokenProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a phone builds a token's card application from; travels only wrapped for its device.
+
+    `number` is the token's, 16 digits; `expiry` YYMM; `currency` and `country` are numeric codes; `credit` chooses the AID as
+    it does on plastic; `algorithm` is that of the master key (`3des`).
+    """
+
+    number: str
+    psn: str
+    expiry: str
+    par: str
+    trid: str
+    currency: str
+    country: str
+    label: str
+    credit: bool
+    dki: int
+    phone_cvm: str
+    pan_last4: str
+    algorithm: str = "3des"
 
 
 class ReplenishKeys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
