@@ -5,20 +5,24 @@ a list in "AS" or, in the old style, hold one usage without a length. The termin
 same widths, its DE48 either the totals of a settlement or up to eight records of 40 digits.
 
 Network, token service and issuer read `TokenBlock`: the token's data travels beside the PAN in DE63 usage TK. Whether
-the live network writes one-byte tags and lengths inside TK is not confirmed; it is the one row `TK_WIDTHS`.
+the live network writes one-byte tags and lengths inside TK is not confirmed; it is the one row `TK_WIDTHS`. What the token
+service found of the cryptogram is a `TokenVerdict`, which the network writes into DE61 for the issuer. Two usages of DE63 are
+our own and never leave the link between token service and network: VR (the vault's sealed record) and RS (a reason's name).
 Source: an open field table of the interbank dialect, public terminal implementations (docs/sources.md).
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from shanfu.errors import DecodeError, Fault, ProtocolError
 from shanfu.iso8583.positions import encode_list, parse_list
+from shanfu.iso8583.reserved import CupsDE61
 from shanfu.pan import PAN
 
 __all__ = [
-    "TK_WIDTHS", "AnswerParties", "BatchRecord", "SettlementTotals", "TokenBlock", "Totals", "UsageField",
-    "encode_batch_records", "encode_de59", "encode_par", "encode_sm4_pin", "parse_batch_records", "parse_de59",
+    "TK_WIDTHS", "AnswerParties", "BatchRecord", "SettlementTotals", "TokenAnswer", "TokenBlock", "TokenVerdict", "Totals",
+    "UsageField", "encode_batch_records", "encode_de59", "encode_par", "encode_sm4_pin", "parse_batch_records", "parse_de59",
     "parse_par", "parse_sm4_pin",
 ]  # fmt: skip
 
@@ -105,6 +109,70 @@ class TokenBlock:
     def field(self) -> bytes:
         """A whole DE63 with this block as its only usage."""
         return encode_list([("TK", self.encode())], path="DE63")
+
+
+class TokenVerdict(StrEnum):
+    """What the token service found of a token's cryptogram, as the network tells it in DE61's ARQC result.
+
+    The place is public, the digits are not: they stand here alone (unverified).
+    """
+
+    NOT_CHECKED = "0"  # found by its original in the history: a void, a refund, a reversal
+    RIGHT = "1"
+    WRONG = "2"
+
+    def field(self) -> str:
+        """A whole DE61 that says this and nothing else.
+
+        >>> TokenVerdict.RIGHT.field().rstrip("0")
+        '00                    0000000001'
+        """
+        return CupsDE61.verdict(self.value).encode()
+
+    @classmethod
+    def of_field(cls, text: str) -> "TokenVerdict":
+        """Return what a DE61 says; whatever cannot be read, or says something else, is NOT_CHECKED."""
+        try:
+            return cls(CupsDE61.parse(text).arqc_result)
+        except (DecodeError, ValueError):
+            return cls.NOT_CHECKED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAnswer:
+    """DE63 of the token service's answer to the network: TK and VR where the token was resolved, else RS.
+
+    `record` is the PAN, sealed for the network's security module; `reason` names the check that failed, in ASCII.
+
+    >>> TokenAnswer.of_field(TokenAnswer(reason="TOKEN_EXPIRED").field()).reason
+    'TOKEN_EXPIRED'
+    """
+
+    block: TokenBlock | None = None
+    record: bytes = b""
+    reason: str = ""
+
+    @classmethod
+    def of_field(cls, raw: bytes) -> "TokenAnswer":
+        """Read a whole DE63; DecodeError when a usage breaks off, or a reason is not in ASCII."""
+        usages = dict(parse_list(raw, path="DE63"))
+        block, reason = usages.get("TK"), usages.get("RS", b"")
+        if not reason.isascii():
+            raise DecodeError("not ASCII", path="DE63/RS")
+        return cls(
+            block=None if block is None else TokenBlock.parse(block),
+            record=usages.get("VR", b""),
+            reason=reason.decode("ascii"),
+        )
+
+    def field(self) -> bytes:
+        """Write a whole DE63."""
+        block = b"" if self.block is None else self.block.encode()
+        usages = (("TK", block), ("VR", self.record), ("RS", self.reason.encode("ascii")))
+        return encode_list([usage for usage in usages if usage[1]], path="DE63")
+
+    def __repr__(self) -> str:
+        return f"TokenAnswer(block={self.block!r}, record={len(self.record)} bytes, reason={self.reason!r})"
 
 
 def _usage(raw: bytes, wanted: str, *, path: str) -> bytes | None:

@@ -28,7 +28,9 @@ from shanfu.iso8583 import (
     ResponseCode,
     SecurityControl,
     SettlementTotals,
+    TokenAnswer,
     TokenBlock,
+    TokenVerdict,
     Totals,
     UsageField,
     answer_needs_mac,
@@ -250,6 +252,17 @@ def test_token_block_of_the_vector_comes_back() -> None:
     assert (block.trid, block.expiry, block.assurance, block.scenario) == ("12345678901", "3012", "05", "01")
     assert block.token not in repr(block)
     assert TokenBlock.of_field(b"XX001x") is None
+
+
+def test_the_token_services_answer_and_what_the_issuer_is_told_of_it() -> None:
+    block = TokenBlock(verified="1", token="6250940000000014", trid="90100000001")
+    for answer in (TokenAnswer(block=block, record=bytes(44)), TokenAnswer(reason="ATC_OUT_OF_WINDOW"), TokenAnswer()):
+        assert TokenAnswer.of_field(answer.field()) == answer
+    assert "6250940000000014" not in repr(TokenAnswer(block=block))
+    with pytest.raises(DecodeError, match="DE63/RS"):
+        TokenAnswer.of_field(b"RS001\xff")
+    assert [TokenVerdict.of_field(verdict.field()) for verdict in TokenVerdict] == list(TokenVerdict)
+    assert {TokenVerdict.of_field(text) for text in ("", "00", "x" * 200, "é" * 35)} == {TokenVerdict.NOT_CHECKED}
 
 
 def test_unknown_token_tags_are_kept() -> None:
