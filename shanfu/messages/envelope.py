@@ -93,10 +93,7 @@ def unpack(frame: bytes, kind: type[T]) -> T:
     """Read a frame as a Call or a Reply; DecodeError says what is wrong and where."""
     if len(frame) < 4 or int.from_bytes(frame[:4], "big") != len(frame) - 4:
         raise DecodeError(f"{len(frame)} bytes do not fit their length prefix", fault=Fault.LENGTH, path="frame", offset=0)
-    try:
-        return msgspec.json.decode(memoryview(frame)[4:], type=kind)
-    except msgspec.DecodeError as fault:
-        raise DecodeError(str(fault), fault=Fault.FORMAT, path=kind.__name__) from None
+    return decoded(memoryview(frame)[4:], kind, path=kind.__name__)
 
 
 def is_json_frame(frame: bytes) -> bool:
@@ -132,12 +129,17 @@ class JSONFrames:
         return frames
 
 
-def decoded(body: Raw | bytes, kind: type[T], *, path: str) -> T:
+def decoded(body: Raw | bytes | memoryview, kind: type[T], *, path: str) -> T:
     """Read a body strictly; DecodeError names the field."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as fault:
-        raise DecodeError(str(fault), fault=Fault.FORMAT, path=path) from None
+        why = str(fault)
+    except UnicodeDecodeError:  # it quotes what it could not read
+        why = "a text is not UTF-8"
+    except RecursionError:
+        why = "nested too deep"
+    raise DecodeError(why, fault=Fault.FORMAT, path=path)
 
 
 def encoded(message: Any) -> Raw:
