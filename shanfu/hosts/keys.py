@@ -42,7 +42,7 @@ def pik_label(station: str) -> str:
 @cache
 def _keys(prefix: str) -> Shelf[KeyRow]:
     """Return the table that every host has, under its prefix."""
-    return Shelf(keys_table(MetaData(), prefix), KeyRow)
+    return Shelf(keys_table(MetaData(), prefix), KeyRow, kept=True)
 
 
 def install_key(store: Store, label: str, block: KeyBlock, *, now_ms: int, prefix: str = "") -> None:

@@ -55,9 +55,9 @@ class MemberShelves:
         links = book_of(f"{prefix}links", metadata, LinkRow, "station")
         asked = links.c.state == LinkState.ASKED.value
         open_index(f"{prefix}links_unanswered", links.c.deadline_ms, where=asked)
-        self.links = Shelf(links, LinkRow)
+        self.links = Shelf(links, LinkRow, kept=True)
         self.days = Shelf(book_of(f"{prefix}days", metadata, ClosedDay, "business_date"), ClosedDay)
-        self.keys = Shelf(keys_table(metadata, prefix), KeyRow)
+        self.keys = Shelf(keys_table(metadata, prefix), KeyRow, kept=True)
         unanswered = self.links.select().where(asked, links.c.deadline_ms <= bindparam("now_ms"))
         self.unanswered = Statement(unanswered.limit(MOST_UNANSWERED), "now_ms")
 

@@ -45,10 +45,11 @@ class Keyring:
 
     def __init__(self, shelf: Shelf[KeyRow], tx: Transaction, *, now_ms: int) -> None:
         self._book, self._now_ms = shelf.open(tx), now_ms
+        self._rings: dict[str, list[KeyRow]] = {}  # newest first
 
     def load(self, labels: Iterable[str]) -> None:
         """Fetch all generations of these keys by one query."""
-        self._book.load(BY_LABEL, [(0, label) for label in labels])
+        self._book.load(BY_LABEL, [(0, label) for label in labels if label not in self._rings])
 
     def current(self, label: str) -> KeyBlock:
         """Return the newest key; raises KeyUseError when there is none."""
@@ -59,7 +60,7 @@ class Keyring:
 
     def has(self, label: str) -> bool:
         """Say whether there is a key of this label."""
-        return bool(self._book.all(BY_LABEL, (0, label)))
+        return bool(self._newest_first(label))
 
     def candidates(self, label: str) -> list[KeyBlock]:
         """Return the keys that an incoming message may be under: the newest, and within the window the one before."""
@@ -73,6 +74,7 @@ class Keyring:
         rows = self._newest_first(label)
         generation = rows[0].generation + 1 if rows else 1
         self._book.add(KeyRow(0, label, generation, block, self._now_ms))
+        del self._rings[label]
         for row in rows[KEPT_GENERATIONS - 1 :]:
             self._book.remove(row)
 
@@ -81,4 +83,8 @@ class Keyring:
         self._book.save()
 
     def _newest_first(self, label: str) -> list[KeyRow]:
-        return sorted(self._book.all(BY_LABEL, (0, label)), key=lambda row: -row.generation)
+        ring = self._rings.get(label)
+        if ring is None:
+            rows = self._book.all(BY_LABEL, (0, label))
+            ring = self._rings[label] = sorted(rows, key=lambda row: -row.generation)
+        return ring

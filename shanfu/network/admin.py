@@ -18,7 +18,7 @@ from shanfu.network.journal import JOURNAL
 from shanfu.network.members import ALL_MEMBERS, BY_STATION, MEMBERS, MemberRow
 from shanfu.network.positions import Position, kept_positions, live_positions
 from shanfu.network.routes import BY_PREFIX, ROUTES, RouteRow
-from shanfu.network.state import STATE, THE_STATE, StateRow, business_date
+from shanfu.network.state import STATE, StateRow, the_state
 from shanfu.store import Book, Statement, Store, Transaction
 
 __all__ = [
@@ -94,9 +94,7 @@ def close_day(store: Store, *, now_ms: int, config: NetworkConfig | None = None)
 
 def _state(tx: Transaction, now_ms: int, config: NetworkConfig) -> tuple[Book[StateRow], StateRow]:
     states = STATE.open(tx)
-    found = states.select(THE_STATE)
-    first = StateRow(0, "network", business_date(now_ms, config.cut_off_minute), 0, 0)
-    return states, found[0] if found else states.add(first)
+    return states, the_state(states, now_ms, config.cut_off_minute)
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------

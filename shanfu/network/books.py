@@ -17,13 +17,13 @@ from shanfu.network.members import ALL_MEMBERS, BY_STATION, DUE_RESETS, MEMBERS,
 from shanfu.network.positions import POSITIONS
 from shanfu.network.requests import Arrival
 from shanfu.network.routes import ALL_ROUTES, ROUTES, RouteTable
-from shanfu.network.state import STATE, THE_STATE, StateRow, business_date
+from shanfu.network.state import STATE, the_state
 from shanfu.network.tables import METADATA
 from shanfu.store import Schema, Sequencer, Shelf, Transaction
 
 __all__ = ["KEYS", "SCHEMA", "NetworkBooks", "Process"]
 
-KEYS: Final = Shelf(keys_table(METADATA), KeyRow)
+KEYS: Final = Shelf(keys_table(METADATA), KeyRow, kept=True)
 SCHEMA: Final = Schema(party="network", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
 
 
@@ -52,13 +52,9 @@ class NetworkBooks:
         self.resets = RESETS.open(tx)
         self.positions = POSITIONS.open(tx)
         self._states = STATE.open(tx)
-        found = self._states.select(THE_STATE)
-        self.state = found[0] if found else self._first_state(now_ms, config)
+        self.state = the_state(self._states, now_ms, config.cut_off_minute)
         self._routes: RouteTable | None = None
         self._candidates: dict[str, list[KeyBlock]] = {}
-
-    def _first_state(self, now_ms: int, config: NetworkConfig) -> StateRow:
-        return self._states.add(StateRow(0, "network", business_date(now_ms, config.cut_off_minute), 0, 0))
 
     def save(self) -> None:
         """Write every changed and added row through the transaction."""

@@ -64,12 +64,12 @@ class ResetRow:
 
 
 _MEMBERS: Final = book_of("members", METADATA, MemberRow, "station")
-MEMBERS: Final = Shelf(_MEMBERS, MemberRow)
+MEMBERS: Final = Shelf(_MEMBERS, MemberRow, kept=True)
 ALL_MEMBERS: Final = Statement(MEMBERS.select().order_by(_MEMBERS.c.station))
 READY: Final = Statement(MEMBERS.select().where(_MEMBERS.c.ready == 1, _MEMBERS.c.life == bindparam("life")), "life")
 
 _RESETS: Final = book_of("resets", METADATA, ResetRow, "station")
-RESETS: Final = Shelf(_RESETS, ResetRow)
+RESETS: Final = Shelf(_RESETS, ResetRow, kept=True)
 DUE_RESETS: Final = Statement(
     RESETS.select().where(_RESETS.c.next_ms <= bindparam("now_ms")).order_by(_RESETS.c.next_ms).limit(MOST_RESETS), "now_ms"
 )

@@ -10,9 +10,11 @@ from typing import Final
 
 from shanfu.clock import local
 from shanfu.network.tables import METADATA
-from shanfu.store import Shelf, Statement, book_of
+from shanfu.store import Book, Shelf, book_of
 
-__all__ = ["STATE", "THE_STATE", "StateRow", "business_date", "passed", "successor"]
+__all__ = ["STATE", "StateRow", "business_date", "passed", "successor", "the_state"]
+
+BY_NAME: Final = ("bucket", "name")
 
 
 @dataclass(slots=True)
@@ -27,8 +29,14 @@ class StateRow:
 
 
 _TABLE: Final = book_of("state", METADATA, StateRow, "name")
-STATE: Final = Shelf(_TABLE, StateRow)
-THE_STATE: Final = Statement(STATE.select())
+STATE: Final = Shelf(_TABLE, StateRow, kept=True)
+
+
+def the_state(states: Book[StateRow], now_ms: int, cut_off_minute: int) -> StateRow:
+    """Return the one row; new books begin with today's business date."""
+    key = (0, "network")
+    states.load(BY_NAME, [key])
+    return states.find(BY_NAME, key) or states.add(StateRow(*key, business_date(now_ms, cut_off_minute), 0, 0))
 
 
 def business_date(now_ms: int, cut_off_minute: int) -> str:

@@ -14,12 +14,15 @@ say so, `save` compares. What a host forgot to load it cannot mistake for absent
     else: row.state = "DONE"
     book.save()
 
-Look-up columns of a row do not change within a turn. A row's fields are the table's columns, in its order.
+Look-up columns of a row do not change within a turn. A row's fields are the table's columns, in its order. A row is updated in
+the columns that changed, so an index over others is left alone. Tables that every turn reads and few change are `kept`: their
+rows come from the store's memory (`kept.py`).
 """
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from operator import attrgetter, itemgetter
+from functools import lru_cache
+from operator import attrgetter, itemgetter, ne
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -49,6 +52,7 @@ __all__ = ["Book", "By", "Shelf"]
 
 R = TypeVar("R")
 By = tuple[str, ...]
+LIMIT_UPDATES = 64  # sets of columns that change together: a table has a dozen
 
 _as_json = msgspec.json.encode  # a sixth of the time of `json.dumps`, several times in each turn
 
@@ -56,7 +60,7 @@ _as_json = msgspec.json.encode  # a sixth of the time of `json.dumps`, several t
 class Shelf(Generic[R]):
     """A table and the class of its rows: a mutable dataclass with positional fields named and ordered as the columns."""
 
-    def __init__(self, table: Table, row: type[R]) -> None:
+    def __init__(self, table: Table, row: type[R], *, kept: bool = False) -> None:
         fields = dataclasses.fields(row)  # type: ignore[arg-type]
         names = [field.name for field in fields]
         if names != table.columns.keys() or any(field.kw_only or not field.init for field in fields):
@@ -65,17 +69,14 @@ class Shelf(Generic[R]):
             )
         if odd := [c.name for c in table.columns if not isinstance(c.type, Integer | BigInteger | Text | LargeBinary)]:
             raise TypeError(f"{table.name}: {', '.join(odd)} would need conversion; books hold numbers, text and bytes")
-        self.table, self.row, self.name = table, row, table.name
+        self.table, self.row, self.name, self.kept = table, row, table.name, kept
         self.key = tuple(table.primary_key.columns.keys())
-        rest = [name for name in names if name not in self.key]
         self.fields: Callable[[R], Params] = attrgetter(*names)
         self.raw_key = _picker([names.index(name) for name in self.key])
-        self.to_update: Callable[[Params], Params] = itemgetter(*(names.index(name) for name in (*rest, *self.key)))
-        mine = and_(*(table.columns[name] == bindparam(f"key_{name}") for name in self.key))
-        keys = [f"key_{name}" for name in self.key]
+        self._mine = and_(*(table.columns[name] == bindparam(f"key_{name}") for name in self.key))
         self.insert = Statement(insert(table).values({name: bindparam(name) for name in names}), *names)
-        self.update = Statement(update(table).where(mine).values({name: bindparam(name) for name in rest}), *rest, *keys)
-        self.delete = Statement(delete(table).where(mine), *keys)
+        self.delete = Statement(delete(table).where(self._mine), *(f"key_{name}" for name in self.key))
+        self.update = lru_cache(maxsize=LIMIT_UPDATES)(self._update)
         self._looks: dict[By, _Look] = {}
 
     def open(self, tx: Transaction) -> "Book[R]":
@@ -85,6 +86,14 @@ class Shelf(Generic[R]):
     def select(self) -> Select[Any]:
         """Return the Core statement that reads whole rows, for `where`, `order_by` and `limit`."""
         return core_select(*self.table.columns)
+
+    def _update(self, differs: tuple[bool, ...]) -> tuple[Statement, Callable[[Params], Params]]:
+        """Return the statement that writes these columns of a row, and what picks its parameters from the row's values."""
+        names = self.table.columns.keys()
+        columns = [name for name, other in zip(names, differs, strict=True) if other]
+        core = update(self.table).where(self._mine).values({name: bindparam(name) for name in columns})
+        params = itemgetter(*(names.index(name) for name in (*columns, *self.key)))
+        return Statement(core, *columns, *(f"key_{name}" for name in self.key)), params
 
     def look(self, by: By) -> "_Look":
         """Return how rows are looked up by these columns; raises TypeError when no index serves them."""
@@ -143,7 +152,7 @@ class Book(Generic[R]):
         fresh: dict[Any, list[R]] = {key: [] for key in wanted if key not in found}
         if fresh:
             of_raw, of_row = look.of_raw, look.of_row
-            for raw in look.fetch(self._tx, list(fresh)):
+            for raw in self._read(by, look, list(fresh)):
                 row = self._met(raw)
                 if row is not None:
                     fresh[of_raw(raw)].append(row)
@@ -152,6 +161,18 @@ class Book(Generic[R]):
                     fresh[key].append(row)
             found.update(fresh)
         return [row for key in wanted for row in found[key]]
+
+    def _read(self, by: By, look: _Look, keys: list[Any]) -> list[Params]:
+        """Return the rows of these keys, of a kept table as far as they are known."""
+        known = self._tx.kept.known(self._shelf.name, by) if self._shelf.kept else None
+        if known is None:
+            return look.fetch(self._tx, keys)
+        if unknown := [key for key in keys if key not in known]:
+            found: dict[Any, list[Params]] = {key: [] for key in unknown}
+            for raw in look.fetch(self._tx, unknown):
+                found[look.of_raw(raw)].append(raw)
+            known.update(found)
+        return [raw for key in keys for raw in known[key]]
 
     def select(self, statement: Statement, params: Params = ()) -> list[R]:
         """Return the rows of a statement made from `Shelf.select()`, as they were before this turn's changes."""
@@ -199,10 +220,14 @@ class Book(Generic[R]):
     def save(self) -> None:
         """Write what was removed, changed and added, each by one statement; raises Conflict, naming table and key."""
         shelf, tx = self._shelf, self._tx
+        changed = self._changed() if self._loaded else {}
+        if not (changed or self._added or self._removed):
+            return
+        tx.kept.write(shelf.name)
         if self._removed:
             tx.many(shelf.delete, sorted(self._removed))
-        if changed := self._changed():
-            tx.many(shelf.update, [shelf.to_update(values) for _, values in sorted(changed.items())])
+        if changed:
+            self._write(changed)
         if self._added:
             added = {key: shelf.fields(row) for key, row in self._added.items()}
             self._same_keys(added)
@@ -210,6 +235,15 @@ class Book(Generic[R]):
             self._loaded.update(added)
         self._loaded.update(changed)
         self._removed, self._added = set(), {}
+
+    def _write(self, changed: dict[Any, Params]) -> None:
+        """Update rows in the columns that changed, one statement for each set of columns."""
+        alike: dict[tuple[bool, ...], list[Params]] = {}
+        for key in sorted(changed):
+            alike.setdefault(tuple(map(ne, changed[key], self._loaded[key])), []).append(changed[key])
+        for differs, rows in alike.items():
+            statement, params = self._shelf.update(differs)
+            self._tx.many(statement, [params(values) for values in rows])
 
     def _changed(self) -> dict[Any, Params]:
         fields, rows = self._shelf.fields, self._rows

@@ -19,6 +19,7 @@ from sqlalchemy import MetaData
 from shanfu.errors import StoreGone
 from shanfu.store import migrate
 from shanfu.store.database import Database, database
+from shanfu.store.kept import KeptRows
 from shanfu.store.statement import Params, Statement
 
 __all__ = ["Schema", "Store", "Transaction"]
@@ -36,8 +37,9 @@ class Schema:
 class Store:
     """An open database; made by `Store.open`."""
 
-    def __init__(self, database: Database, schema: Schema) -> None:
+    def __init__(self, database: Database, schema: Schema, *, read_only: bool = False) -> None:
         self._database, self._schema = database, schema
+        self._kept = KeptRows(alone=not read_only)
 
     @classmethod
     def open(cls, where: str | Path, *, schema: Schema, name: str, read_only: bool = False) -> "Store":
@@ -46,7 +48,7 @@ class Store:
         With `read_only` another process may be writing; the books must exist and have our format.
         Raises Conflict, StoreGone, StoreVersion.
         """
-        store = cls(database(where, name=name, read_only=read_only), schema)
+        store = cls(database(where, name=name, read_only=read_only), schema, read_only=read_only)
         store._open(read_only)
         return store
 
@@ -76,11 +78,12 @@ class Store:
             link.begin()
         except link.errors as fault:
             raise link.translate(fault) from None
-        return Transaction(link)
+        return Transaction(link, self._kept)
 
     def reopen(self) -> None:
         """Connect again after StoreGone, keeping the writer's lock; raises StoreGone while the database stays away."""
         link = self._database
+        self._kept.lost()
         link.disconnect()
         try:
             link.connect()
@@ -102,10 +105,11 @@ class Store:
 class Transaction:
     """All or nothing; as a context manager it commits at the end, or rolls back when an exception passes."""
 
-    __slots__ = ("_database", "_errors", "dialect")
+    __slots__ = ("_database", "_errors", "dialect", "kept")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, kept: KeptRows) -> None:
         self._database, self._errors, self.dialect = database, database.errors, database.dialect
+        self.kept = kept
 
     def rows(self, statement: Statement, params: Params = ()) -> list[Params]:
         """Run the statement and return its rows; a statement that returns none gives []."""
@@ -133,10 +137,13 @@ class Transaction:
         try:
             self._database.commit()
         except self._errors as fault:
+            self.kept.lost()
             raise StoreGone(f"commit: {self._database.translate(fault)}") from None
+        self.kept.committed()
 
     def rollback(self) -> None:
         """Undo everything; raises StoreGone."""
+        self.kept.lost()
         try:
             self._database.rollback()
         except self._errors as fault:

@@ -183,7 +183,7 @@ class Spy:
 
     def __init__(self, store: Store) -> None:
         self.tx, self.seen = store.begin(), []
-        self.dialect, self.rows = self.tx.dialect, self.tx.rows
+        self.dialect, self.rows, self.kept = self.tx.dialect, self.tx.rows, self.tx.kept
 
     def many(self, statement, rows):
         self.seen.append((statement.compiled(self.dialect)[0], rows))
