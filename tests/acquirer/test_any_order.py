@@ -113,7 +113,7 @@ class World:
         self.do_deliver_many(number)
         while self.to_network:
             self.do_switch(number)
-            number += 1 if number % 5 else 2
+            number += 1 if (number + 1) % 5 else 2
         if number % 2:
             self.do_deliver_many(number)
 
