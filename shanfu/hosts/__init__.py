@@ -14,11 +14,12 @@ Reading order:
     journal       the states and lines in which the three journals agree
     reasons       what all reasons have
     events        what is told of the wire and of decisions
-    desk          the counter for calls of the JSON wire: repeats, questions in turn, notices
+    desk          the counter for calls of the JSON wire: repeats, questions in turn, notices (desk_books: its tables)
 """
 
 from shanfu.hosts.config import MemberConfig, check_institution, check_positive
-from shanfu.hosts.desk import Desk, DeskBooks, DeskShelves, Origin, Visit
+from shanfu.hosts.desk import Desk, Visit
+from shanfu.hosts.desk_books import DeskBooks, DeskShelves, Origin
 from shanfu.hosts.events import interbank_event, money_text, told_checks
 from shanfu.hosts.journal import BY_NAME, JournalLine, Lines, State, overdue
 from shanfu.hosts.keys import LOOKUP, SEAL, install_key, mak_label, mmk_label, pik_label, try_keys

@@ -9,7 +9,8 @@ asked somebody else (`visit.ask`), and `answered[op]` finishes the visit when th
 of a visit lies in the books, so a host may die in between; a repeat with the same Idempotency-Key gets the stored reply, or
 takes the place of the one who waited. Handlers change rows only; nothing leaves before the commit.
 
-Notices (`Desk.tell`) are rows of an outbox: numbered for each receiver without gaps, sent until acknowledged, in order.
+Notices (`Desk.tell`) are rows of an outbox: numbered for each receiver without gaps, and each sent until acknowledged. One that
+is lost may be overtaken: a receiver goes by the numbers, and asks for what he misses.
 """
 
 import hashlib
@@ -18,145 +19,43 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct
-from sqlalchemy import Index, MetaData, bindparam
+from msgspec import Raw, Struct, structs
 
-from shanfu.errors import DecodeError
+from shanfu.errors import DecodeError, LinkTimeout
+from shanfu.hosts.desk_books import (
+    BY_CALL,
+    BY_NUMBER,
+    BY_SEQ,
+    DONE,
+    WAITING,
+    AnsweredRow,
+    AskedRow,
+    DeskBooks,
+    DeskShelves,
+    NoticeRow,
+    Origin,
+)
 from shanfu.links import Inbound, Outbound, Turn
-from shanfu.messages import Call, Operation, Problem, ProblemCode, Reply, Role, decoded, encoded, operation, pack, problem
-from shanfu.store import Sequencer, Shelf, Statement, Transaction, book_of, open_index
+from shanfu.messages import (
+    Call,
+    Operation,
+    Problem,
+    ProblemCode,
+    Reply,
+    Role,
+    decoded,
+    encoded,
+    operation,
+    pack,
+    problem,
+    unpack,
+)
+from shanfu.store import Sequencer
 
-__all__ = ["Desk", "DeskBooks", "DeskShelves", "Origin", "Visit"]
+__all__ = ["Desk", "Visit"]
 
-BY_CALL: Final = ("bucket", "call")
-BY_SEQ: Final = ("bucket", "seq")
-BY_NUMBER: Final = ("bucket", "receiver", "number")
-WAITING, DONE = "WAITING", "DONE"
-MOST_DUE: Final = 64  # rows that one tick looks at; the next is a tenth of a second away
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1_000, 60_000  # an unacknowledged notice is repeated with a doubling pause
-KEPT_MS: Final = 24 * 3_600_000  # replies are kept a day for repeats: nobody repeats a call of yesterday
-
-
-class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where the answer to a call goes: the way back, what was asked, and how a phone's answer is sealed."""
-
-    station: str
-    id: str
-    op: str
-    caller: str = ""
-    key: str = ""
-    session: str = ""
-    counter: int = 0
-
-
-@dataclass(slots=True)
-class AnsweredRow:
-    """A call that had an Idempotency-Key: `call` is caller and key; `status` 0 means that its answer is still to come."""
-
-    bucket: int
-    call: str
-    digest: str
-    status: int
-    body: bytes
-    origin: bytes
-    at_ms: int
-
-
-@dataclass(slots=True)
-class AskedRow:
-    """A call of ours that waits for its reply; `about` is what the handler of the reply needs, `origin` whom it is for."""
-
-    bucket: int
-    seq: int
-    op: str
-    station: str
-    about: bytes
-    origin: bytes
-    state: str
-    deadline_ms: int
-
-
-@dataclass(slots=True)
-class NoticeRow:
-    """A notice on its way to `receiver`, sent until acknowledged."""
-
-    bucket: int
-    receiver: str
-    number: int
-    op: str
-    body: bytes
-    state: str
-    tries: int
-    due_ms: int
-
-
-class DeskShelves:
-    """The tables of a desk, in a host's own collection; `prefix` keeps hosts apart that share one database."""
-
-    def __init__(self, metadata: MetaData, prefix: str = "") -> None:
-        answered = book_of(f"{prefix}answered", metadata, AnsweredRow, "call")
-        Index(f"{prefix}answered_age", answered.c.at_ms)
-        asked = book_of(f"{prefix}asked", metadata, AskedRow, "seq")
-        open_index(f"{prefix}asked_waiting", asked.c.deadline_ms, where=asked.c.state == WAITING)
-        notices = book_of(f"{prefix}notices", metadata, NoticeRow, "receiver", "number")
-        open_index(f"{prefix}notices_open", notices.c.due_ms, where=notices.c.state == WAITING)
-        self.answered, self.asked, self.notices = (
-            Shelf(answered, AnsweredRow), Shelf(asked, AskedRow), Shelf(notices, NoticeRow),
-        )  # fmt: skip
-        late = self.asked.select().where(asked.c.state == WAITING, asked.c.deadline_ms <= bindparam("now_ms"))
-        self.late = Statement(late.order_by(asked.c.deadline_ms).limit(MOST_DUE), "now_ms")
-        due = self.notices.select().where(notices.c.state == WAITING, notices.c.due_ms <= bindparam("now_ms"))
-        self.due = Statement(due.order_by(notices.c.due_ms, notices.c.number).limit(MOST_DUE), "now_ms")
-        old = self.answered.select().where(answered.c.at_ms <= bindparam("before_ms"))
-        self.old = Statement(old.order_by(answered.c.at_ms).limit(MOST_DUE), "before_ms")
-        last = self.notices.select().where(notices.c.receiver == bindparam("receiver"))
-        self.last = Statement(last.order_by(notices.c.number.desc()).limit(1), "receiver")
-        since = self.notices.select().where(notices.c.receiver == bindparam("receiver"), notices.c.number > bindparam("since"))
-        self.since = Statement(since.order_by(notices.c.number).limit(100), "receiver", "since")
-
-
-class DeskBooks:
-    """What a desk remembers, as one turn sees it; a part of its host's books."""
-
-    __slots__ = ("_last", "_shelves", "answered", "asked", "notices", "now_ms", "tx")
-
-    def __init__(self, shelves: DeskShelves, tx: Transaction, *, now_ms: int) -> None:
-        self._shelves, self.tx, self.now_ms = shelves, tx, now_ms
-        self.answered, self.asked, self.notices = (
-            shelves.answered.open(tx), shelves.asked.open(tx), shelves.notices.open(tx),
-        )  # fmt: skip
-        self._last: dict[str, int] = {}
-
-    def save(self) -> None:
-        """Write what was changed and added."""
-        self.answered.save()
-        self.asked.save()
-        self.notices.save()
-
-    def next_number(self, receiver: str) -> int:
-        """Return the number of the next notice to a receiver: one more than its last, without gaps."""
-        if receiver not in self._last:
-            rows = self.notices.select(self._shelves.last, (receiver,))
-            self._last[receiver] = rows[0].number if rows else 0
-        self._last[receiver] += 1
-        return self._last[receiver]
-
-    def since(self, receiver: str, number: int) -> list[NoticeRow]:
-        """Return up to a hundred notices of a receiver after this number, acknowledged or not."""
-        return self.notices.select(self._shelves.since, (receiver, number))
-
-    def late(self) -> list[AskedRow]:
-        """Return calls of ours whose time is over."""
-        return self.asked.select(self._shelves.late, (self.now_ms,))
-
-    def due(self) -> list[NoticeRow]:
-        """Return notices that are to be sent, or sent again, now."""
-        return self.notices.select(self._shelves.due, (self.now_ms,))
-
-    def forget_old(self) -> None:
-        """Drop replies that nobody will ask for again."""
-        for row in self.answered.select(self._shelves.old, (self.now_ms - KEPT_MS,)):
-            self.answered.remove(row)
+LONGEST_NAME: Final = 128  # of ids and keys that a caller chooses: they become rows of ours
 
 
 class HasDesk(Protocol):
@@ -195,7 +94,8 @@ class Visit(Generic[B]):
 
 Handler = Callable[[Visit[B], Any], Answer]
 OnReply = Callable[[Visit[B], Any, bytes], Answer]  # the visit, the answer or Problem, and what was noted in `about`
-SealReply = Callable[[B, Origin, Reply], Reply]
+SealReply = Callable[[B, Origin, Reply], Reply | None]  # None: the host keeps it, and sends it at the end of its turn
+Prepare = Callable[[B, Sequence[bytes]], None]  # loads what the handlers of these replies will need, by their `about`
 
 
 class Desk(Generic[B]):
@@ -211,10 +111,11 @@ class Desk(Generic[B]):
         speakers: Mapping[str, Iterable[str]] | None = None,
         timeout_ms: int = 10_000,
         seal: SealReply[B] | None = None,
+        prepare: Prepare[B] | None = None,
     ) -> None:
         self.host, self._served, self._answered, self._timeout_ms = host, served, answered, timeout_ms
         self._speakers = {station: frozenset(callers) for station, callers in (speakers or {}).items()}
-        self._seal = seal
+        self._seal, self._prepare = seal, prepare
         self._numbers = Sequencer(shelves.asked.table)
         strangers = [op for op in served if (row := operation(op)) is None or row.host != host]
         if strangers:
@@ -224,14 +125,24 @@ class Desk(Generic[B]):
 
     def read(self, inbound: Inbound) -> Call | Reply | Problem:
         """Read a frame; what is neither a call nor a reply is a Problem that says what is wrong."""
-        text = memoryview(inbound.frame)[4:]
         try:
-            return msgspec.json.decode(text, type=Call)
-        except msgspec.DecodeError as not_call:
+            return unpack(inbound.frame, Call)
+        except DecodeError as not_call:
             try:
-                return msgspec.json.decode(text, type=Reply)
-            except msgspec.DecodeError:
+                return unpack(inbound.frame, Reply)
+            except DecodeError:
                 return problem(ProblemCode.FORMAT, str(not_call))
+
+    def refuse(self, inbound: Inbound, fault: Exception) -> list[Outbound]:
+        """Answer a call that cannot be worked, storing nothing; replies and strange frames are let fall."""
+        message = self.read(inbound)
+        if not isinstance(message, Call):
+            return []
+        if isinstance(fault, DecodeError):
+            refusal = problem(ProblemCode.FORMAT, str(fault))
+        else:
+            refusal = problem(ProblemCode.BUSY if isinstance(fault, LinkTimeout) else ProblemCode.MALFUNCTION)
+        return [Outbound(inbound.station, pack(Reply(id=message.id, status=refusal.status, body=encoded(refusal))))]
 
     def caller_of(self, inbound: Inbound, call: Call) -> str:
         """Return who asks, as far as it may be believed: a shell vouches for what it has authenticated, a wire for itself."""
@@ -242,34 +153,39 @@ class Desk(Generic[B]):
 
     def work(self, arrivals: Sequence[tuple[Inbound, Call | Reply]], books: B, turn: Turn) -> None:
         """Work calls and replies in their order."""
-        self._load(arrivals, books)
+        calls = [(inbound, message) for inbound, message in arrivals if isinstance(message, Call)]
+        origins = {id(message): self._origin(inbound, message) for inbound, message in calls}
+        self.load(origins.values(), [message.id for _, message in arrivals if isinstance(message, Reply)], books=books)
         for inbound, message in arrivals:
             if isinstance(message, Reply):
                 self._reply(inbound, message, books, turn)
             else:
-                caller = self.caller_of(inbound, message)
-                origin = Origin(station=inbound.station, id=message.id, op=message.op, caller=caller, key=message.key)
-                self.call(message, origin, books=books, turn=turn)
+                self.call(message, origins[id(message)], books=books, turn=turn)
 
-    def _load(self, arrivals: Sequence[tuple[Inbound, Call | Reply]], books: B) -> None:
-        desk = books.desk
-        replies = [message.id for _, message in arrivals if isinstance(message, Reply)]
-        desk.asked.load(BY_SEQ, [(0, seq) for name in replies if (seq := self._asked_number(name))])
-        numbers = [(0, *parts) for name in replies if (parts := _notice_of(name))]
-        desk.notices.load(BY_NUMBER, numbers)
+    def _origin(self, inbound: Inbound, call: Call) -> Origin:
+        caller = self.caller_of(inbound, call)
+        return Origin(station=inbound.station, id=call.id, op=call.op, caller=caller, key=call.key)
+
+    def load(self, origins: Iterable[Origin], replies: Iterable[str] = (), *, books: B) -> None:
+        """Fetch at once what calls of these origins and replies of these ids will look for."""
+        desk, names = books.desk, list(replies)
+        desk.answered.load(BY_CALL, [(0, _call_name(origin)) for origin in origins if _remembered(origin)])
+        waiting = desk.asked.load(BY_SEQ, [(0, seq) for name in names if (seq := self._asked_number(name))])
+        desk.notices.load(BY_NUMBER, [(0, *parts) for name in names if (parts := _notice_of(name))])
+        if self._prepare is not None and waiting:
+            self._prepare(books, [row.about for row in waiting])
 
     def call(self, call: Call, origin: Origin, *, books: B, turn: Turn) -> None:
         """Work one call for an origin; a repeat of it gets the stored reply or takes over the place of who waits."""
         row = operation(call.op)
+        refusal = self._refusal(row, origin)
+        if refusal is not None or row is None:  # not stored: who may not ask leaves nothing here
+            self._send(_reply_of(origin, refusal), origin, books, turn)
+            return
         known = self._before(call, origin, books)
         if isinstance(known, Reply):
             self._send(known, origin, books, turn)
-            return
         if known:
-            return
-        refusal = self._refusal(row, origin)
-        if refusal is not None or row is None:
-            self.finish(Visit(self, origin, books, turn), refusal)
             return
         visit = Visit(self, origin, books, turn)
         try:
@@ -287,13 +203,15 @@ class Desk(Generic[B]):
             return problem(ProblemCode.UNKNOWN_OPERATION, origin.op)
         if row.role is not Role.ANYONE and origin.caller.partition("/")[0] != row.role.value:
             return problem(ProblemCode.FORBIDDEN, f"{row.name} is for {row.role.value}s")
+        if max(len(origin.key), len(origin.id)) > LONGEST_NAME:
+            return problem(ProblemCode.FORMAT, f"id and key have at most {LONGEST_NAME} characters")
         return None
 
     def _before(self, call: Call, origin: Origin, books: B) -> Reply | bool:
         """Return the stored reply of a repeat; True when its answer is still to come; False when it is new."""
         if not _remembered(origin):
             return False
-        name, digest = f"{origin.caller}|{call.key}", hashlib.sha256(call.op.encode() + b"|" + call.body).hexdigest()
+        name, digest = _call_name(origin), hashlib.sha256(call.op.encode() + b"|" + call.body).hexdigest()
         desk = books.desk
         desk.answered.load(BY_CALL, [(0, name)])
         row = desk.answered.find(BY_CALL, (0, name))
@@ -301,11 +219,11 @@ class Desk(Generic[B]):
             desk.answered.add(AnsweredRow(0, name, digest, 0, b"", msgspec.json.encode(origin), books.desk.now_ms))
             return False
         if row.digest != digest:
-            return Reply(id=call.id, status=409, body=encoded(problem(ProblemCode.CONFLICT, "this Idempotency-Key was used")))
+            return _reply_of(origin, problem(ProblemCode.CONFLICT, "this Idempotency-Key was used with other contents"))
         if row.status == 0:
             row.origin = msgspec.json.encode(origin)
             return True
-        return Reply(id=call.id, status=row.status, body=Raw(row.body))
+        return Reply(id=origin.id, status=row.status, body=Raw(row.body))
 
     # -- answers -------------------------------------------------------------------------------------------------------
 
@@ -314,10 +232,9 @@ class Desk(Generic[B]):
         if answer is None:
             return
         origin, desk = visit.origin, visit.books.desk
-        status = answer.status if isinstance(answer, Problem) else 200
-        body = encoded(answer)
+        reply = _reply_of(origin, answer)
         if _remembered(origin):
-            name = f"{origin.caller}|{origin.key}"
+            name = _call_name(origin)
             desk.answered.load(BY_CALL, [(0, name)])
             row = desk.answered.find(BY_CALL, (0, name))
             if row is not None and row.status == 0:
@@ -325,13 +242,13 @@ class Desk(Generic[B]):
                 if isinstance(answer, Problem) and answer.retryable:
                     desk.answered.remove(row)  # nothing was done: the repeat is a new attempt
                 else:
-                    row.status, row.body = status, bytes(body)
-        self._send(Reply(id=origin.id, status=status, body=body), origin, visit.books, visit.turn)
+                    row.status, row.body = reply.status, bytes(reply.body)
+        self._send(structs.replace(reply, id=origin.id), origin, visit.books, visit.turn)
 
     def _send(self, reply: Reply, origin: Origin, books: B, turn: Turn) -> None:
-        if self._seal is not None:
-            reply = self._seal(books, origin, reply)
-        turn.outbound.append(Outbound(origin.station, pack(reply)))
+        ready = reply if self._seal is None else self._seal(books, origin, reply)
+        if ready is not None:
+            turn.outbound.append(Outbound(origin.station, pack(ready)))
 
     # -- what we ask ---------------------------------------------------------------------------------------------------
 
@@ -403,7 +320,19 @@ def _notice_of(name: str) -> tuple[str, int] | None:
     """Read `notice/RECEIVER/NUMBER`; the receiver's name has a slash of its own."""
     kind, _, rest = name.partition("/")
     receiver, _, number = rest.rpartition("/")
-    return (receiver, int(number)) if kind == "notice" and receiver and number.isdecimal() else None
+    ours = kind == "notice" and receiver and number.isdecimal() and len(number) < 19
+    return (receiver, int(number)) if ours else None
+
+
+def _call_name(origin: Origin) -> str:
+    """Return under which name the answer to a keyed call is kept."""
+    return f"{origin.caller}|{origin.key}"
+
+
+def _reply_of(origin: Origin, answer: Struct | None) -> Reply:
+    """Return an answer as the reply that its caller waits for."""
+    status = answer.status if isinstance(answer, Problem) else 200
+    return Reply(id=origin.id, status=status, body=encoded(answer))
 
 
 def _body_of(op: str, reply: Reply) -> Struct | Problem:
