@@ -3,7 +3,7 @@
 In the world this is the inside of a chip and of a security module; it is no party, knows no key store and keeps no
 state. It is asked by the HSM (for the hosts), by the card and by the PIN pad; it asks nobody. Bytes in, bytes out;
 `verify_*` raises, comparisons are constant time; randomness comes from the caller. Objects that hold a key (`Cipher`,
-`RetailKey`, `SessionKey`, `IssuerCryptograms`, `BlockKey`) belong to one thread and show nothing in their repr.
+`RetailKey`, `SessionKey`, `IssuerCryptograms`, `BlockKey`, `P256Key`) belong to one thread and show nothing in their repr.
 
 Reading order:
     cipher      a block cipher under one key (3DES, AES, SM4; ECB, CBC), on `evp` (libcrypto) or `pyca`
@@ -14,6 +14,8 @@ Reading order:
     kcv         key check values, parity, components
     tr31        key blocks, version D
     stream, sm3 GCM and CTR; the Chinese hash
+    luk         limited-use keys of a phone
+    p256        a device's keys: signatures, sessions, secrets wrapped for it
 """
 
 from shanfu.crypto.cipher import Algorithm, Cipher, engine_name, xor
@@ -38,6 +40,7 @@ from shanfu.crypto.emv_keys import (
     udk_option_b,
 )
 from shanfu.crypto.kcv import Place, combine, kcv, odd_parity, verify_kcv
+from shanfu.crypto.luk import cryptogram_key, derive_key, luk, luk_blocks, msd_verification_value
 from shanfu.crypto.mac import (
     RetailKey,
     cbc_mac,
@@ -51,6 +54,19 @@ from shanfu.crypto.mac import (
     x9_9,
     x9_19,
     xor_fold,
+)
+from shanfu.crypto.p256 import (
+    POINT_BYTES,
+    SIGNATURE_BYTES,
+    P256Key,
+    agreed_session,
+    hkdf,
+    session_context,
+    session_secret,
+    unwrap_secret,
+    valid_point,
+    verify_signature,
+    wrap_secret,
 )
 from shanfu.crypto.pin import (
     PIN,
@@ -81,6 +97,8 @@ from shanfu.crypto.tr31 import TR31_ALGORITHMS, BlockKey, KeyHeader, pad_bytes
 
 __all__ = [
     "PIN",
+    "POINT_BYTES",
+    "SIGNATURE_BYTES",
     "TAG_BYTES",
     "TR31_ALGORITHMS",
     "VARIANTS",
@@ -91,22 +109,26 @@ __all__ = [
     "CvvVariant",
     "IssuerCryptograms",
     "KeyHeader",
+    "P256Key",
     "PinFormat",
     "Place",
     "RetailKey",
     "SealKey",
     "SessionKey",
+    "agreed_session",
     "card_code",
     "cbc_mac",
     "check_dec_table",
     "cmac",
     "combine",
+    "cryptogram_key",
     "ctr",
     "cvv",
     "dcvv",
     "decimalise",
     "decipher_pin",
     "decode_block",
+    "derive_key",
     "ecb_mac",
     "encipher_pin",
     "encipher_script_data",
@@ -114,6 +136,7 @@ __all__ = [
     "engine_name",
     "gcm_open",
     "gcm_seal",
+    "hkdf",
     "hmac_sm3",
     "ibm3624_natural",
     "ibm3624_offset",
@@ -122,6 +145,9 @@ __all__ = [
     "iso4_pin_field",
     "kcv",
     "left4_text",
+    "luk",
+    "luk_blocks",
+    "msd_verification_value",
     "odd_parity",
     "option_b_block",
     "pad",
@@ -132,8 +158,10 @@ __all__ = [
     "pin_change_block",
     "pin_change_key_part",
     "script_mac_input",
+    "session_context",
     "session_key_emv_csk",
     "session_key_pboc",
+    "session_secret",
     "sm3",
     "sm4_cbc_mac",
     "sm4_pin_block",
@@ -141,11 +169,15 @@ __all__ = [
     "udk_option_a",
     "udk_option_b",
     "unpad2",
+    "unwrap_secret",
+    "valid_point",
     "verify_digits",
     "verify_kcv",
     "verify_mac",
+    "verify_signature",
     "visa_cvn10_cryptogram",
     "visa_pvv",
+    "wrap_secret",
     "x9_9",
     "x9_19",
     "x98_field",

@@ -23,6 +23,7 @@ __all__ = ["TR31_ALGORITHMS", "BlockKey", "KeyHeader", "pad_bytes"]
 TR31_ALGORITHMS = {  # letter: (cipher, bytes that every key of it is padded to, so that its length does not show)
     "A": (Algorithm.AES,  32),   # X9.143 table 3
     "D": (Algorithm.TDES, 24),   # X9.143 table 3, single DES
+    "E": (None,           32),   # X9.143 table 3, elliptic curve; here the secret number of a P-256 key
     "H": (None,           64),   # X9.143 table 3, HMAC
     "T": (Algorithm.TDES, 24),   # X9.143 table 3
     "4": (Algorithm.SM4,  32),   # proprietary: numeric letters are left to parties, X9.143 6.3.2 (unverified)

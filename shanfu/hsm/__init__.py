@@ -1,11 +1,13 @@
 """The hardware security module: everything that needs a secret, behind one narrow Protocol.
 
 Who this is in the world: the tamper-proof box in each host's rack. It is asked to make and verify MACs, translate and verify
-PINs, verify cryptograms and answer them, seal fields of the books, and to make, form, export and import keys; it asks nobody.
+PINs, verify cryptograms and answer them, seal fields of the books, derive the key sets of phones and wrap them, sign and agree
+on sessions with devices, and to make, form, export and import keys; it asks nobody.
 Hosts keep its keys as blocks that only it can open.
 
-Files in reading order: protocol (the door, and the words it speaks), soft (the HSM in software), rules (what each key may be),
-bench (opened keys), lmk (the local master key and its file), keyring (a host's keys as rows of its books).
+Files in reading order: protocol (the door, and the words it speaks), soft (the HSM in software), key_sets and devices (what it
+does for phones), rules (what each key may be), bench (opened keys), lmk (the local master key and its file), keyring (a host's
+keys as rows of its books).
 """
 
 from shanfu.hsm.keyring import SWITCH_OVER_MS, Keyring, KeyRow, keys_table
@@ -15,6 +17,8 @@ from shanfu.hsm.protocol import (
     Algorithm,
     ARQCCheck,
     KeyBlock,
+    KeyScheme,
+    KeySetJob,
     KeyUsage,
     MACAlgorithm,
     MACJob,
@@ -23,6 +27,7 @@ from shanfu.hsm.protocol import (
     PINTranslation,
     PINVerdict,
     Proof,
+    SealedPAN,
     WorkingKey,
 )
 from shanfu.hsm.soft import SoftHSM
@@ -35,6 +40,8 @@ __all__ = [
     "Algorithm",
     "KeyBlock",
     "KeyRow",
+    "KeyScheme",
+    "KeySetJob",
     "KeyUsage",
     "Keyring",
     "MACAlgorithm",
@@ -44,6 +51,7 @@ __all__ = [
     "PINTranslation",
     "PINVerdict",
     "Proof",
+    "SealedPAN",
     "SoftHSM",
     "WorkingKey",
     "create_lmk",

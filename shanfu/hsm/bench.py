@@ -10,7 +10,7 @@ import os
 from collections import OrderedDict
 
 from shanfu.crypto import Algorithm as CipherAlgorithm
-from shanfu.crypto import BlockKey, CardAlgorithm, Cipher, IssuerCryptograms, KeyHeader, RetailKey, SealKey, pad_bytes
+from shanfu.crypto import BlockKey, CardAlgorithm, Cipher, IssuerCryptograms, KeyHeader, P256Key, RetailKey, SealKey, pad_bytes
 from shanfu.errors import KeyUseError
 from shanfu.hsm.lmk import LMK
 from shanfu.hsm.protocol import Algorithm, KeyBlock, KeyUsage
@@ -32,6 +32,8 @@ class OpenKey:
         self.header, self.usage, self.algorithm = header, usage_of(header), algorithm_of(header)
         self.key = key
         require_rule(self.usage, self.algorithm, len(key))
+        if self.algorithm is Algorithm.P256:
+            self.signer  # noqa: B018  (refuses a number that is no key of the curve)
 
     def __repr__(self) -> str:
         return f"OpenKey({self.usage.name}, {self.algorithm.name})"
@@ -39,8 +41,8 @@ class OpenKey:
     @functools.cached_property
     def cipher(self) -> Cipher:
         """The key as a block cipher."""
-        if self.algorithm is Algorithm.HMAC:
-            raise KeyUseError("HMAC key: is no cipher key")
+        if self.algorithm not in CIPHERS:
+            raise KeyUseError(f"{self.algorithm.name} key: is no cipher key")
         return Cipher(CIPHERS[self.algorithm], self.key)
 
     @functools.cached_property
@@ -57,6 +59,11 @@ class OpenKey:
     def sealer(self) -> SealKey:
         """The key as an AEAD key."""
         return SealKey(self.key)
+
+    @functools.cached_property
+    def signer(self) -> P256Key:
+        """The key as a signing key."""
+        return P256Key(self.key)
 
     @functools.cached_property
     def protector(self) -> BlockKey:
@@ -93,7 +100,8 @@ class Bench:
         return self.use(block, *KeyUsage)
 
     def store(self, header: KeyHeader, key: bytes) -> KeyBlock:
-        """Put a key into a block under the LMK."""
+        """Put a key into a block under the LMK, if it is one that could be opened again."""
+        OpenKey(header, key)
         return KeyBlock(wrap(self._lmk, header, key))
 
 

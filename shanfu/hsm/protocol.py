@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType, Protocol
 
+from shanfu.tokens import KeyScheme
+
 __all__ = [
-    "HSM", "ARQCCheck", "Algorithm", "KeyBlock", "KeyUsage", "MACAlgorithm", "MACJob", "PINBlockFormat", "PINCheck",
-    "PINTranslation", "PINVerdict", "Proof", "WorkingKey",
+    "HSM", "ARQCCheck", "Algorithm", "KeyBlock", "KeyScheme", "KeySetJob", "KeyUsage", "MACAlgorithm", "MACJob",
+    "PINBlockFormat", "PINCheck", "PINTranslation", "PINVerdict", "Proof", "SealedPAN", "WorkingKey",
 ]  # fmt: skip
 
 KeyBlock = NewType("KeyBlock", str)
@@ -38,6 +40,7 @@ class Algorithm(_Member):
     TDES = "T"
     SM4 = "4"  # not registered: a proprietary character, for storage under our own LMK only
     HMAC = "H"
+    P256 = "E"
 
 
 class KeyUsage(_Member):
@@ -55,6 +58,9 @@ class KeyUsage(_Member):
     CVK = ("C0", "C")  # card verification value
     SEAL = ("10", "B")  # proprietary: seals fields of our own books
     LOOKUP = ("11", "C")  # proprietary: keyed hash for look-ups
+    VAULT = ("12", "B")  # proprietary: seals account numbers that two parties share
+    SESSION = ("13", "B")  # proprietary: seals what is said in one session with a device
+    SIGN = ("S0", "S")  # signs for the host
 
 
 class MACAlgorithm(_Member):
@@ -94,8 +100,20 @@ class MACJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SealedPAN:
+    """The token service's record of the PAN behind a token: the PAN's digits, sealed with context `token/` and the token."""
+
+    key: KeyBlock
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PINTranslation:
-    """Move an encrypted PIN block from one key (and format) to another; `pan` is the 12 to 19 digits of the card."""
+    """Move an encrypted PIN block from one key (and format) to another; `pan` is the 12 to 19 digits of the card.
+
+    With `account` the number in the incoming block is a token, and the outgoing block is for the PAN in its record. The
+    record of another token is one more reason why a block cannot be read.
+    """
 
     block: bytes = field(repr=False)
     from_key: KeyBlock
@@ -103,6 +121,7 @@ class PINTranslation:
     from_format: PINBlockFormat = PINBlockFormat.ISO_0
     to_format: PINBlockFormat = PINBlockFormat.ISO_0
     pan: str = field(repr=False)
+    account: SealedPAN | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +141,9 @@ class PINCheck:
 class ARQCCheck:
     """Verify an application cryptogram: `data` is the MAC input of its CVN, `algorithm` says 3DES or SM4 (9F10 byte 8).
 
-    `imk` is an IMK_AC, from which the card key is derived (option A), or a UDK_AC, which is the card key.
+    `imk` is an IMK_AC, from which the card key is derived (option A), or a UDK_AC, which is the card key. With a `scheme`
+    the cryptogram is a phone's: the card key gives the limited-use key of `diversifier` (the index as four BCD bytes; not
+    looked at for suk, where the ATC is it). A diversifier that is no index proves nothing.
     """
 
     imk: KeyBlock
@@ -132,6 +153,27 @@ class ARQCCheck:
     atc: int
     data: bytes = field(repr=False)
     arqc: bytes
+    scheme: KeyScheme | None = None
+    diversifier: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySetJob:
+    """Derive the keys of one key set and wrap them for the device that holds `wrap_key` (a P-256 point, 65 bytes).
+
+    `pan` is the token's digits, `index` four BCD bytes. The plain text is 16 bytes a key: one for the LUK schemes, one for
+    each ATC from `atc_first` to `atc_last` for suk. `context` must be given again to unwrap.
+    """
+
+    imk: KeyBlock
+    scheme: KeyScheme
+    pan: str = field(repr=False)
+    psn: str
+    index: bytes
+    atc_first: int
+    atc_last: int
+    wrap_key: bytes
+    context: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +223,11 @@ class HSM(Protocol):
         ...
 
     def seal(self, key: KeyBlock, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-        """Encrypt each (plain, context) with AEAD; the context must be given again to open it."""
+        """Encrypt each (plain, context) under a SEAL, VAULT or SESSION key; the context must be given again to open it.
+
+        Others open what was sealed (a peer's HSM, a phone), so the form is fixed: a random nonce of 12 bytes ‖ ciphertext ‖
+        tag of 16, AES-256-GCM with the context as associated data.
+        """
         ...
 
     def unseal(self, key: KeyBlock, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
@@ -192,8 +238,48 @@ class HSM(Protocol):
         """Return a keyed hash of each item as 32 hex characters, for indexes on sealed fields."""
         ...
 
-    def generate(self, usage: KeyUsage, algorithm: Algorithm) -> KeyBlock:
-        """Make a random key (TDES double length, AES-256 for AES and HMAC, SM4 128) and return its block."""
+    def derive_key_sets(self, jobs: Sequence[KeySetJob]) -> list[bytes]:
+        """Return each key set wrapped for its device (see `wrap_for_device`); no key is ever seen by the host."""
+        ...
+
+    def wrap_for_device(self, items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bytes]:
+        """Wrap each (point, plain, context) for the device that holds the secret of that P-256 point.
+
+        Ephemeral point (65 bytes) ‖ nonce (12) ‖ AES-256-GCM with the context as associated data; key = HKDF-SHA-256 of the
+        agreed x, no salt, info `shanfu-wrap-1` ‖ ephemeral point ‖ device's point. A point that is none is a DecodeError:
+        ask `valid_points` when a device brings it.
+        """
+        ...
+
+    def valid_points(self, points: Sequence[bytes]) -> list[bool]:
+        """Say for each whether it is a P-256 public key: 04 ‖ x ‖ y, 65 bytes, on the curve."""
+        ...
+
+    def verify_signatures(self, jobs: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        """Say for each (point, data, signature r ‖ s) whether it is right, ECDSA P-256 with SHA-256."""
+        ...
+
+    def sign(self, key: KeyBlock, data: bytes) -> bytes:
+        """Sign under a SIGN key: 64 bytes r ‖ s, ECDSA P-256 with SHA-256."""
+        ...
+
+    def public_key(self, key: KeyBlock) -> bytes:
+        """Return the 65-byte point of a SIGN key."""
+        ...
+
+    def agree_session(self, theirs: bytes, context: bytes) -> tuple[bytes, KeyBlock]:
+        """Make an ephemeral key, agree with the peer's ephemeral point, return our point and the SESSION key.
+
+        The key is HKDF-SHA-256 of the agreed x, no salt, info `shanfu-session-1` ‖ context ‖ `/` ‖ their point ‖ our point;
+        `context` names the device, the points are added here. A point that is none is a DecodeError.
+        """
+        ...
+
+    def generate(self, usage: KeyUsage, algorithm: Algorithm, *, exportable: bool = False) -> KeyBlock:
+        """Make a random key (TDES double length, AES-256 for AES and HMAC, SM4 128, P-256) and return its block.
+
+        `exportable` asks for a key that `export_block` will let out once, for usages that two parties may share.
+        """
         ...
 
     def form(self, usage: KeyUsage, algorithm: Algorithm, components: Sequence[bytes]) -> KeyBlock:

@@ -15,8 +15,8 @@ from shanfu.errors import KeyUseError
 from shanfu.hsm.protocol import Algorithm, KeyUsage
 
 __all__ = [
-    "CARD_KEY_USAGE", "KEY_RULES", "NEW_KEY_BYTES", "KeyRule", "algorithm_of", "header_for", "require_rule", "strong_enough",
-    "usage_of",
+    "CARD_KEY_USAGE", "KEY_RULES", "NEW_KEY_BYTES", "KeyRule", "algorithm_of", "header_for", "require_rule",
+    "require_shareable", "strong_enough", "usage_of",
 ]  # fmt: skip
 
 
@@ -26,18 +26,20 @@ class KeyRule:
 
     algorithms: frozenset[Algorithm]
     exportability: str  # X9.143 table 5: E under a trusted key, N never
+    shareable: bool  # may be made exportable if who makes it asks for that
 
 
-def _row(*algorithms: Algorithm, exportability: str = "N") -> KeyRule:
-    return KeyRule(algorithms=frozenset(algorithms), exportability=exportability)
+def _row(*algorithms: Algorithm, exportability: str = "N", shareable: bool = False) -> KeyRule:
+    shareable = shareable or exportability == "E"
+    return KeyRule(algorithms=frozenset(algorithms), exportability=exportability, shareable=shareable)
 
 
-AES, HMAC, SM4, TDES = Algorithm.AES, Algorithm.HMAC, Algorithm.SM4, Algorithm.TDES
+AES, HMAC, P256, SM4, TDES = Algorithm.AES, Algorithm.HMAC, Algorithm.P256, Algorithm.SM4, Algorithm.TDES
 
 # fmt: off
 KEY_RULES: Final[Mapping[KeyUsage, KeyRule]] = MappingProxyType({
     KeyUsage.CVK:     _row(TDES),                               # X9.143 table 2, C0
-    KeyUsage.IMK_AC:  _row(SM4, TDES),                          # X9.143 table 2, E0: ECB access would equal all card keys
+    KeyUsage.IMK_AC:  _row(SM4, TDES, shareable=True),          # X9.143 table 2, E0: ECB access would equal all card keys
     KeyUsage.IMK_ENC: _row(SM4, TDES),                          # X9.143 table 2, E1
     KeyUsage.IMK_MAC: _row(SM4, TDES),                          # X9.143 table 2, E2
     KeyUsage.KBPK:    _row(AES),                                # X9.143 table 2, K1: version D takes AES
@@ -47,14 +49,18 @@ KEY_RULES: Final[Mapping[KeyUsage, KeyRule]] = MappingProxyType({
     KeyUsage.PIK:     _row(SM4, TDES, exportability="E"),       # X9.143 table 2, P0
     KeyUsage.PVK:     _row(TDES),                               # X9.143 table 2, V2
     KeyUsage.SEAL:    _row(AES),                                # proprietary
+    KeyUsage.SESSION: _row(AES),                                # proprietary: of one session, between two, agreed and not sent
+    KeyUsage.SIGN:    _row(P256),                               # X9.143 table 2, S0
     KeyUsage.UDK_AC:  _row(SM4, TDES),                          # X9.143 table 2, E6
+    KeyUsage.VAULT:   _row(AES, shareable=True),                # proprietary: shared by the two who name accounts to each other
 })
 
-NEW_KEY_BYTES: Final[Mapping[Algorithm, int]] = MappingProxyType({AES: 32, HMAC: 32, SM4: 16, TDES: 16})
+NEW_KEY_BYTES: Final[Mapping[Algorithm, int]] = MappingProxyType({AES: 32, HMAC: 32, P256: 32, SM4: 16, TDES: 16})
 
 KEY_BYTES: Final[Mapping[Algorithm, frozenset[int]]] = MappingProxyType({
     AES:  frozenset({16, 24, 32}),
     HMAC: frozenset({32}),
+    P256: frozenset({32}),
     SM4:  frozenset({16}),
     TDES: frozenset({16, 24}),   # single DES for one usage only, below
 })
@@ -68,7 +74,7 @@ CARD_KEY_USAGE: Final[Mapping[KeyUsage, tuple[str, str]]] = MappingProxyType({
 # fmt: on
 
 _BY_HEADER: Final = MappingProxyType({usage.value: usage for usage in KeyUsage})
-_STRENGTH: Final = MappingProxyType({TDES: 0, SM4: 1, AES: 1, HMAC: 1})
+_STRENGTH: Final = MappingProxyType({TDES: 0, SM4: 1, AES: 1, HMAC: 1, P256: 1})
 
 
 def usage_of(header: KeyHeader) -> KeyUsage:
@@ -101,6 +107,12 @@ def strong_enough(wrapping: Algorithm, wrapped: Algorithm) -> None:
     """Refuse to put a key under a weaker one (ISO 11568-2)."""
     if _STRENGTH[wrapping] < _STRENGTH[wrapped]:
         raise KeyUseError(f"{wrapped.name} key: may not travel under a {wrapping.name} key, which is weaker (ISO 11568-2)")
+
+
+def require_shareable(usage: KeyUsage) -> None:
+    """Refuse to make an exportable key of a usage that only one party has."""
+    if not KEY_RULES[usage].shareable:
+        raise KeyUseError(f"{usage.name}: a key of this usage never leaves its HSM, it cannot be made exportable")
 
 
 def header_for(usage: KeyUsage, algorithm: Algorithm, *, exportability: str | None = None) -> KeyHeader:

@@ -9,6 +9,7 @@ process's memory. PCI PIN asks for a tamper-resistant device; a production host 
 Asked by hosts (network, issuer, acquirer), by the PIN pad's maker and the sandbox. Sources: see `protocol`.
 """
 
+import hashlib
 import hmac
 import os
 import secrets
@@ -19,6 +20,7 @@ from collections.abc import Callable, Sequence
 from shanfu.crypto import (
     PIN,
     KeyHeader,
+    P256Key,
     PinFormat,
     cbc_mac,
     cmac,
@@ -32,15 +34,18 @@ from shanfu.crypto import (
     sm4_cbc_mac,
     translation_refusal,
     udk_option_a,
+    valid_point,
     visa_pvv,
 )
 from shanfu.errors import DecodeError, Fault, IntegrityError, KeyUseError
+from shanfu.hsm import devices, key_sets
 from shanfu.hsm.bench import Bench, OpenKey, wrap
 from shanfu.hsm.lmk import LMK
 from shanfu.hsm.protocol import (
     Algorithm,
     ARQCCheck,
     KeyBlock,
+    KeySetJob,
     KeyUsage,
     MACAlgorithm,
     MACJob,
@@ -51,15 +56,7 @@ from shanfu.hsm.protocol import (
     Proof,
     WorkingKey,
 )
-from shanfu.hsm.rules import (
-    CARD_KEY_USAGE,
-    NEW_KEY_BYTES,
-    algorithm_of,
-    header_for,
-    require_rule,
-    strong_enough,
-    usage_of,
-)
+from shanfu.hsm.rules import CARD_KEY_USAGE, NEW_KEY_BYTES, header_for, require_shareable, strong_enough
 
 __all__ = ["SoftHSM"]
 
@@ -78,6 +75,7 @@ FORMATS = {
 }
 
 TDES, SM4 = Algorithm.TDES, Algorithm.SM4
+SEALING = (KeyUsage.SEAL, KeyUsage.VAULT, KeyUsage.SESSION)
 
 # fmt: off
 MACS: dict[MACAlgorithm, tuple[frozenset[Algorithm], Callable[[OpenKey, bytes], bytes]]] = {
@@ -138,8 +136,8 @@ class SoftHSM:
         source, target = bench.use(job.from_key, KeyUsage.PIK), bench.use(job.to_key, KeyUsage.PIK)
         try:
             pin = decipher_pin(source.cipher, old, job.block, pan=job.pan)
-            return encipher_pin(target.cipher, new, pin, pan=job.pan, fill=_fill(new))
-        except DecodeError:
+            return encipher_pin(target.cipher, new, pin, pan=_account(bench, job), fill=_fill(new))
+        except (DecodeError, IntegrityError):
             return None
 
     def verify_pins(self, jobs: Sequence[PINCheck]) -> list[PINVerdict]:
@@ -209,13 +207,13 @@ class SoftHSM:
 
     def seal(self, key: KeyBlock, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         """Encrypt each (plain, context) with AES-256-GCM: nonce ‖ ciphertext ‖ tag."""
-        sealer = self._bench.use(key, KeyUsage.SEAL).sealer
+        sealer = self._bench.use(key, *SEALING).sealer
         nonces = [os.urandom(NONCE_BYTES) for _ in items]
         return [nonce + sealer.seal(nonce, plain, aad=context) for nonce, (plain, context) in zip(nonces, items, strict=True)]
 
     def unseal(self, key: KeyBlock, items: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         """Open each (sealed, context); a changed byte or another context is an IntegrityError."""
-        sealer = self._bench.use(key, KeyUsage.SEAL).sealer
+        sealer = self._bench.use(key, *SEALING).sealer
         return [sealer.open(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad=context) for sealed, context in items]
 
     def lookup(self, key: KeyBlock, items: Sequence[bytes]) -> list[str]:
@@ -223,28 +221,65 @@ class SoftHSM:
         secret = self._bench.use(key, KeyUsage.LOOKUP).key
         return [hmac.digest(secret, item, "sha256").hex()[:LOOKUP_HEX] for item in items]
 
+    # Devices
+
+    def derive_key_sets(self, jobs: Sequence[KeySetJob]) -> list[bytes]:
+        """Return each key set wrapped for its device; one bad job refuses the batch before any key is derived."""
+        devices.require_points([job.wrap_key for job in jobs])
+        return key_sets.derive_key_sets(self._bench, jobs)
+
+    def wrap_for_device(self, items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bytes]:
+        """Wrap each (point, plain, context) for the device with that key."""
+        return devices.wrap_for_device(items)
+
+    def valid_points(self, points: Sequence[bytes]) -> list[bool]:
+        """Say for each whether it is a P-256 public key."""
+        return [valid_point(point) for point in points]
+
+    def verify_signatures(self, jobs: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        """Say for each (point, data, signature) whether it is right."""
+        return devices.verify_signatures(jobs)
+
+    def sign(self, key: KeyBlock, data: bytes) -> bytes:
+        """Sign under a SIGN key: r ‖ s."""
+        return self._bench.use(key, KeyUsage.SIGN).signer.sign(data)
+
+    def public_key(self, key: KeyBlock) -> bytes:
+        """Return the 65-byte point of a SIGN key."""
+        return self._bench.use(key, KeyUsage.SIGN).signer.point
+
+    def agree_session(self, theirs: bytes, context: bytes) -> tuple[bytes, KeyBlock]:
+        """Return a fresh ephemeral point and the SESSION key agreed with theirs."""
+        return devices.agree_session(self._bench, theirs, context)
+
     # Keys
 
-    def generate(self, usage: KeyUsage, algorithm: Algorithm) -> KeyBlock:
+    def generate(self, usage: KeyUsage, algorithm: Algorithm, *, exportable: bool = False) -> KeyBlock:
         """Make a random key; DES keys have odd parity and two different halves."""
-        key = os.urandom(NEW_KEY_BYTES[algorithm])
-        return self._store(usage, algorithm, odd_parity(key) if algorithm is TDES else key)
+        if exportable:
+            require_shareable(usage)
+        key = P256Key.generate().secret if algorithm is Algorithm.P256 else os.urandom(NEW_KEY_BYTES[algorithm])
+        return self._store(usage, algorithm, odd_parity(key) if algorithm is TDES else key, "E" if exportable else None)
 
     def form(self, usage: KeyUsage, algorithm: Algorithm, components: Sequence[bytes]) -> KeyBlock:
         """Form a key from two or three full-length components."""
         return self._store(usage, algorithm, combine(list(components)))
 
     def _store(self, usage: KeyUsage, algorithm: Algorithm, key: bytes, exportability: str | None = None) -> KeyBlock:
-        require_rule(usage, algorithm, len(key))
         return self._bench.store(header_for(usage, algorithm, exportability=exportability), key)
 
     def check_value(self, key: KeyBlock, length: int = 3) -> bytes:
-        """Return the first 3 to 8 bytes of E_key(zeros); of the CMAC for AES, of HMAC-SHA-256 of nothing for HMAC keys."""
+        """Return the first 3 to 8 bytes of E_key(zeros); of the CMAC for AES, of a hash for HMAC and P-256 keys.
+
+        HMAC-SHA-256 of nothing shows an HMAC key, SHA-256 of its point a P-256 key.
+        """
         if not 3 <= length <= 8:
             raise DecodeError(f"{length} bytes, 3 to 8 are shown", fault=Fault.LIMIT, path="key check value")
         opened = self._bench.any_use(key)
         if opened.algorithm is Algorithm.HMAC:
             return hmac.digest(opened.key, b"", "sha256")[:length]
+        if opened.algorithm is Algorithm.P256:
+            return hashlib.sha256(opened.signer.point).digest()[:length]
         zeros = bytes(opened.cipher.block_bytes)
         return (cmac(opened.cipher, zeros) if opened.algorithm is Algorithm.AES else opened.cipher.encrypt(zeros))[:length]
 
@@ -278,7 +313,6 @@ class SoftHSM:
     def import_block(self, block: str, under: KeyBlock) -> KeyBlock:
         """Take a version D block from under a shared KBPK, its header as the sender sealed it."""
         header, key = self._bench.use(under, KeyUsage.KBPK).protector.unwrap(block)
-        require_rule(usage_of(header), algorithm_of(header), len(key))
         return self._bench.store(header, key)
 
     def derive_card_key(self, imk: KeyBlock, under: KeyBlock, *, pan: str, psn: str) -> str:
@@ -308,15 +342,28 @@ def _right_session(bench: Bench, key: OpenKey, job: ARQCCheck) -> bytes | None:
     if key.algorithm is not job.algorithm:
         raise KeyUseError(f"{key.usage.name} key: is of {key.algorithm.name}, the cryptogram of {job.algorithm.name}")
     cryptograms = bench.cryptograms[job.algorithm]
-    if key.usage is KeyUsage.IMK_AC:
+    session: bytes | None
+    if job.scheme is not None:
+        session = key_sets.token_session(key, job)
+    elif key.usage is KeyUsage.IMK_AC:
         session = cryptograms.session_key(key.cipher, pan=job.pan, psn=job.psn, atc=job.atc)
     else:
         session = session_key_pboc(key.cipher, job.atc)
+    if session is None:
+        return None
     try:
         cryptograms.verify(session, data=job.data, cryptogram=job.arqc)
     except IntegrityError:
         return None
     return session
+
+
+def _account(bench: Bench, job: PINTranslation) -> str:
+    """Return the number that the outgoing block is for: the PAN in the vault's record of the token, if there is one."""
+    if job.account is None:
+        return job.pan
+    record, sealer = job.account.sealed, bench.use(job.account.key, KeyUsage.VAULT).sealer
+    return sealer.open(record[:NONCE_BYTES], record[NONCE_BYTES:], aad=b"token/" + job.pan.encode()).decode("ascii", "replace")
 
 
 def _may_leave(key: OpenKey) -> None:

@@ -32,7 +32,7 @@ from shanfu.hsm.bench import Bench
 from shanfu.hsm.rules import KEY_RULES
 from tests.budget import examples
 
-TDES, SM4, AES, HMAC = Algorithm.TDES, Algorithm.SM4, Algorithm.AES, Algorithm.HMAC
+TDES, SM4, AES, HMAC, P256 = Algorithm.TDES, Algorithm.SM4, Algorithm.AES, Algorithm.HMAC, Algorithm.P256
 KEY = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
 IMK = bytes.fromhex("F0C34A8124CEE0A91A0B034AA97D6EAC")  # emv_crypto vectors: the published ARQC and ARPC
 UDK = bytes.fromhex("014D996FCC8F49157DC8B49E3BCDFD99")
@@ -349,8 +349,8 @@ def test_a_key_is_used_for_its_usage_only(hsm, usage, algorithm):
         "pin": ({"PIK"}, lambda: hsm.verify_pins([PINCheck(key=key, pvk=pvk, pvv="1234", **pan)])),
         "pvv": ({"PVK"}, lambda: hsm.verify_pins([PINCheck(key=pik, pvk=key, pvv="1234", **pan)])),
         "arqc": ({"IMK_AC", "UDK_AC"}, lambda: hsm.verify_arqcs([arqc_check(hsm, imk=key, algorithm=algorithm)])),
-        "seal": ({"SEAL"}, lambda: hsm.seal(key, [(b"", b"")])),
-        "unseal": ({"SEAL"}, lambda: hsm.unseal(key, [])),
+        "seal": ({"SEAL", "SESSION", "VAULT"}, lambda: hsm.seal(key, [(b"", b"")])),
+        "unseal": ({"SEAL", "SESSION", "VAULT"}, lambda: hsm.unseal(key, [])),
         "lookup": ({"LOOKUP"}, lambda: hsm.lookup(key, [b""])),
         "working": ({"MAK", "PIK"}, lambda: hsm.export_working_key(key, kek)),
         "kek": ({"KEK"}, lambda: hsm.import_working_key(WorkingKey(cryptogram=KEY, check=b""), key, KeyUsage.MAK, TDES)),
@@ -585,7 +585,7 @@ def test_threads_share_no_context(hsm):
 def test_nothing_shows_a_key_or_a_pin(pair):
     usage, algorithm = pair
     hsm = SoftHSM(LMKEY)
-    size = 32 if algorithm is HMAC else 16
+    size = 32 if algorithm in (HMAC, P256) else 16
     key = b"\xc3\x51" * (size // 2)
     block = known(hsm, usage, key, algorithm)
     opened = Bench(LMKEY).any_use(block)
