@@ -90,6 +90,7 @@ def _files(profile: CardProfile) -> dict[int, Objects]:
         (0x5F34, bytes.fromhex(profile.psn)),
         (0x9F07, bytes(AUC.parse(b"\xff\x00"))),
         (0x9F08, EDITION[profile.version]),
+        *profile.told,
     )
     conditions = (
         (0x8E, bytes(CVMList(rules=rules))),

@@ -8,7 +8,7 @@ Called by readers and by the sandbox. Sources: EMV Book 1 8 (answer to reset), 1
 EMV CL Book D (answer to select), ISO/IEC 7816-4 5.1.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from shanfu.card.application import Application
@@ -50,11 +50,19 @@ RESET_ANSWERS: Final = {
 class Card:
     """The applications that `memory` holds, behind the interfaces that the plastic has (by default all they can use).
 
-    One thread; the caller closes nothing. `StoreVersion` if a newer card wrote the memory.
+    One thread; the caller closes nothing. `StoreVersion` if a newer card wrote the memory. A device that is no plastic gives
+    the `applications` themselves.
     """
 
-    def __init__(self, memory: Memory, *, interfaces: Collection[Interface] | None = None) -> None:
-        self._applications = [Application(memory, aid) for aid in aids_in(memory)]
+    def __init__(
+        self,
+        memory: Memory | None = None,
+        *,
+        interfaces: Collection[Interface] | None = None,
+        applications: Sequence[Application] = (),
+    ) -> None:
+        stored = [] if memory is None else [Application(memory, aid) for aid in aids_in(memory)]
+        self._applications = [*stored, *applications]
         usable = {face for application in self._applications for face in application.interfaces}
         self.interfaces: frozenset[Interface] = frozenset(usable if interfaces is None else usable & set(interfaces))
         self._power: Interface | None = None

@@ -32,12 +32,18 @@ class Why(StrEnum):
     OTHER_CURRENCY = "the card does not count in this currency"
     OVER_SINGLE_LIMIT = "the amount is over the limit of one offline payment"
     OVER_BALANCE = "the amount is over the offline balance"
+    ON_DEVICE = "the holder has been verified on the device"
     NO_OFFLINE_KEY = "nothing speaks against an offline payment, but the card has no key for it"
     OFFLINE_ONLY = "the terminal cannot go online"
 
 
-ASKED: Final = {CVM.ONLINE_PIN: CTQ.ONLINE_PIN_REQUIRED, CVM.SIGNATURE: CTQ.SIGNATURE_REQUIRED}  # JR/T 0025.12, 9F6C
-TOLD: Final = {Why.PIN_LOCKED: CVR.PIN_LOCKED, Why.NEW_CARD: CVR.NEW_CARD}  # JR/T 0025.12: byte 3 b7-b5 only
+ASKED: Final = {  # JR/T 0025.12, 9F6C
+    CVM.ONLINE_PIN: CTQ.ONLINE_PIN_REQUIRED,
+    CVM.SIGNATURE: CTQ.SIGNATURE_REQUIRED,
+    CVM.CDCVM: CTQ.CDCVM_PERFORMED,
+}
+# JR/T 0025.12: a card tells byte 3 b7-b5 only; that a phone tells its own verification in byte 2 b3 is unverified
+TOLD: Final = {Why.PIN_LOCKED: CVR.PIN_LOCKED, Why.NEW_CARD: CVR.NEW_CARD, Why.ON_DEVICE: CVR.OFFLINE_PIN_DONE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +91,20 @@ def decide(request: Request, risk: Risk) -> Verdict:
     else:
         why = _offline_checks(request, risk) or (Why.NO_OFFLINE_KEY,)
         refused = Why.OTHER_CURRENCY in why and CardChecks.REFUSE_CURRENCY_MISMATCH in risk.checks
+    if cvm is CVM.CDCVM:
+        why = (*why, Why.ON_DEVICE)
     if TTQ.OFFLINE_ONLY in request.ttq:
         return _verdict(CryptogramType.AAC, ctq, (*why, Why.OFFLINE_ONLY))
     return _verdict(CryptogramType.AAC if refused else CryptogramType.ARQC, ctq, why)
 
 
 def offer_cvm(ttq: TTQ, cvms: tuple[CVM, ...]) -> CVM | None:
-    """Choose how the cardholder is verified: none if not demanded, online PIN before signature; None if nothing is shared."""
+    """Choose how the cardholder is verified: none if not demanded, online PIN before signature; None if nothing is shared.
+
+    `CVM.CDCVM` among the card's means that a phone has verified its holder already: that is told, demanded or not.
+    """
+    if CVM.CDCVM in cvms:
+        return CVM.CDCVM
     if TTQ.CVM_REQUIRED not in ttq:
         return CVM.NONE
     if CVM.ONLINE_PIN in cvms and TTQ.ONLINE_PIN in ttq:

@@ -17,7 +17,7 @@ from shanfu.card.decision import Request, Risk, Verdict, decide
 from shanfu.card.image import GPOData, Interface
 from shanfu.card.keys import Spent
 from shanfu.crypto import SessionKey
-from shanfu.emv import AIP, TTQ, BalanceData, CardChecks, IssuerApplicationData, cryptogram_input
+from shanfu.emv import AIP, CVM, TTQ, BalanceData, CardChecks, IssuerApplicationData, cryptogram_input
 from shanfu.errors import DecodeError
 from shanfu.iso7816 import CommandAPDU, ResponseAPDU, StatusWord, parse, tlv
 
@@ -40,9 +40,11 @@ def get_processing_options(chip: Chip, interface: Interface, command: CommandAPD
     except DecodeError:
         return refuse(StatusWord.WRONG_LENGTH)
     options = _options(chip, interface, said)
-    spent = chip.ring.spend() if options else None
-    if options is None or spent is None:
+    if options is None:
         return refuse(StatusWord.CONDITIONS_NOT_SATISFIED)
+    spent = chip.ring.spend(said)
+    if isinstance(spent, StatusWord):
+        return refuse(spent)
     if options.iad is None:
         return ResponseAPDU(bytes(tlv(0x80, options.aip, options.afl)))
     return ResponseAPDU(_qpboc(chip, options, options.iad, spent=spent, said=said))
@@ -81,7 +83,7 @@ def _qpboc(chip: Chip, options: GPOData, template: IssuerApplicationData, *, spe
         Risk(
             checks=chip.image.checks,
             ctq=chip.image.ctq,
-            cvms=chip.image.cvms,
+            cvms=(CVM.CDCVM,) if spent.cdcvm else chip.image.cvms,
             currencies=chip.image.currencies,
             pin_tries=chip.live.pin_tries,
             new_card=chip.live.last_online_atc == 0,
@@ -98,8 +100,13 @@ def _qpboc(chip: Chip, options: GPOData, template: IssuerApplicationData, *, spe
 
 
 def _idd(template: IssuerApplicationData, spent: Spent, balance: bytes | None) -> bytes | None:
-    """Fill issuer-defined data of the form that begins 01 with the balance; any other goes out as personalised."""
-    if template.idd is None or template.balance is None or balance is None:
+    """Fill issuer-defined data of the form that begins 01 with the balance; any other goes out as personalised.
+
+    A key ring that brings its own names the key with them (a phone), and they go out instead.
+    """
+    if spent.idd is not None:
+        return spent.idd
+    if template.idd is None or template.balance is None or balance is None or spent.mac is None:
         return template.idd
     start = bytes(BalanceData(amount_minor=int(balance.hex()) % 10**10, mac=b""))  # n10: the low five bytes of 9F79
     return start + idd_mac(spent.mac, atc=spent.atc, idd=start)

@@ -10,12 +10,14 @@ Sources: JR/T 0025.7 (session keys), JR/T 0025.5 (ATC), EMV Book 2 A1.4.1 (card 
 """
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from shanfu.card.live import LiveData
 from shanfu.crypto import CardAlgorithm, Cipher, SessionKey, kcv, session_key_pboc, udk_option_a
 from shanfu.errors import IntegrityError, KeyUseError
+from shanfu.iso7816 import StatusWord
 from shanfu.pan import PAN
 
 __all__ = ["ATC_LAST", "CardKeys", "ChipKeyRing", "KeyRing", "Spent"]
@@ -73,11 +75,17 @@ class CardKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """One transaction's number and keys: `ac` makes its cryptogram, `mac` vouches for the issuer-defined data."""
+    """One transaction's number and keys: `ac` makes its cryptogram, `mac` vouches for the issuer-defined data.
+
+    A phone's key ring brings issuer-defined data of its own (`idd`, which names the key) in place of what was personalised,
+    and says whether the holder has been verified on the device (`cdcvm`).
+    """
 
     atc: int
     ac: SessionKey
-    mac: SessionKey
+    mac: SessionKey | None = None
+    idd: bytes | None = None
+    cdcvm: bool = False
 
 
 class KeyRing(Protocol):
@@ -87,8 +95,11 @@ class KeyRing(Protocol):
         """Whether no transaction is left."""
         ...
 
-    def spend(self) -> Spent | None:
-        """Give the next transaction's number and keys, durably spent; None if there is none left."""
+    def spend(self, said: Mapping[int, bytes]) -> Spent | StatusWord:
+        """Give the next transaction's number and keys, durably spent, or the status word that refuses it.
+
+        `said` is what the terminal says of the transaction, by tag: keys of limited use look at the amount.
+        """
         ...
 
 
@@ -109,11 +120,11 @@ class ChipKeyRing:
         """Whether the counter has reached its end (JR/T 0025.5)."""
         return self._live.atc >= ATC_LAST
 
-    def spend(self) -> Spent | None:
+    def spend(self, _: Mapping[int, bytes]) -> Spent | StatusWord:
         """Count the ATC up, durably, and derive this transaction's keys (JR/T 0025.7)."""
         atc = self._live.atc + 1  # read anew each time: a write that failed half-way may still have counted
         if atc > ATC_LAST:
-            return None
+            return StatusWord.CONDITIONS_NOT_SATISFIED
         self._live.atc = atc
         self._ac.rekey(session_key_pboc(self._ac_udk, atc))
         self._mac.rekey(session_key_pboc(self._mac_udk, atc))

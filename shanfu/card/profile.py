@@ -58,6 +58,7 @@ class CardProfile:
 
     `expiry` and `effective` are YYMM: valid to the last day of the month and from the first. `ctq` is 9F6C without the
     verification, which follows `cvms`. Without `balance_minor` the card has no e-cash and no issuer-defined data.
+    `told` are further objects of the record that shows the number, such as a token's account reference (9F24).
     `published` is an image to be loaded as it is, in place of one built from the fields.
     """
 
@@ -87,6 +88,7 @@ class CardProfile:
     dki: int = 0x01
     cvn: int = 0x01
     product_id: bytes = bytes(16)  # 9F63, since 3.0; byte 10 zero: not a phone
+    told: tuple[tuple[int, bytes], ...] = field(default=(), repr=False)
     pin_tries: int = 3
     pin_try_limit: int = 3
     blocked: bool = False

@@ -42,6 +42,8 @@ STRICT = CardChecks.parse(bytes.fromhex("9940F000"))  # currency mismatch not al
     (OFFLINE, 1,       "0156", {"new_card": True},                 "AAC NEW_CARD OFFLINE_ONLY"),
     ("2E800000", 1,    "0156", {},                                 "AAC TERMINAL_ASKS OFFLINE_ONLY"),
     ("20C00000", 1,    "0156", {},                                 "AAC NO_COMMON_CVM"),
+    ("20C00000", 1,    "0156", {"cvms": (CVM.CDCVM,)},             "ARQC TERMINAL_ASKS ON_DEVICE"),
+    (FREE,    1,       "0156", {"cvms": (CVM.CDCVM,)},             "ARQC NO_OFFLINE_KEY ON_DEVICE"),
 ])  # fmt: skip
 def test_decide(ttq: str, amount: int, currency: str, known: dict[str, object], outcome: str) -> None:
     asked = Request(ttq=TTQ.parse(bytes.fromhex(ttq)), amount=bytes.fromhex(f"{amount:012d}"), currency=bytes.fromhex(currency))
@@ -49,6 +51,12 @@ def test_decide(ttq: str, amount: int, currency: str, known: dict[str, object], 
     assert [verdict.cryptogram.name, *(one.name for one in verdict.why)] == outcome.split()
     assert verdict.cvr.first_gac is verdict.cryptogram
     assert not verdict.cvr.second_gac_requested
+
+
+def test_what_a_phone_tells_of_its_own_verification() -> None:
+    asked = Request(ttq=TTQ.parse(bytes.fromhex("36C00080")), amount=bytes(6), currency=b"\x01\x56")
+    verdict = decide(asked, replace(CALM, cvms=(CVM.CDCVM,)))
+    assert (bytes(verdict.ctq).hex(), bytes(verdict.cvr).hex()) == ("0080", "03a40000")
 
 
 @settings(max_examples=examples(200, heavy=20_000), deadline=None)

@@ -155,8 +155,9 @@ class Stock:
     def exhausted(self) -> bool:
         return not self.numbers
 
-    def spend(self) -> Spent | None:
-        return Spent(atc=self.numbers.pop(0), ac=self.key, mac=self.key) if self.numbers else None
+    def spend(self, said: dict[int, bytes]) -> Spent | StatusWord:
+        assert said[0x9F02] == FILLED[4:10]
+        return Spent(atc=self.numbers.pop(0), ac=self.key) if self.numbers else StatusWord.CONDITIONS_NOT_SATISFIED
 
 
 def test_another_key_ring_around_the_same_application() -> None:
