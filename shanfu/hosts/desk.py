@@ -32,7 +32,6 @@ from shanfu.hosts.desk_books import (
     AskedRow,
     DeskBooks,
     DeskShelves,
-    NoticeRow,
     Origin,
 )
 from shanfu.links import Inbound, Outbound, Turn
@@ -115,6 +114,7 @@ class Desk(Generic[B]):
     ) -> None:
         self.host, self._served, self._answered, self._timeout_ms = host, served, answered, timeout_ms
         self._speakers = {station: frozenset(callers) for station, callers in (speakers or {}).items()}
+        self._stations = {caller: station for station, callers in self._speakers.items() for caller in callers}
         self._seal, self._prepare = seal, prepare
         self._numbers = Sequencer(shelves.asked.table)
         strangers = [op for op in served if (row := operation(op)) is None or row.host != host]
@@ -271,7 +271,7 @@ class Desk(Generic[B]):
     def _reply(self, inbound: Inbound, reply: Reply, books: B, turn: Turn) -> None:
         if parts := _notice_of(reply.id):
             notice = books.desk.notices.find(BY_NUMBER, (0, *parts))
-            if notice is not None and reply.ok and inbound.station == notice.receiver:
+            if notice is not None and reply.ok and inbound.station == self.station_of(notice.receiver):
                 notice.state = DONE
             return
         seq = self._asked_number(reply.id)
@@ -295,13 +295,15 @@ class Desk(Generic[B]):
             self.finish(visit, result)
         books.desk.asked.remove(row)
 
+    def station_of(self, receiver: str) -> str:
+        """Return where somebody is reached: at the station that speaks for him, else under his own name."""
+        return self._stations.get(receiver, receiver)
+
     # -- what we tell --------------------------------------------------------------------------------------------------
 
     def tell(self, books: B, receiver: str, op: str, make: Callable[[int], Struct]) -> None:
         """Put a notice into the outbox; `make` gets its number. It leaves with the next `due`."""
-        number = books.desk.next_number(receiver)
-        body = bytes(encoded(make(number)))
-        books.desk.notices.add(NoticeRow(0, receiver, number, op, body, WAITING, 0, books.desk.now_ms))
+        books.desk.tell(receiver, op, make)
 
     def due(self, books: B, turn: Turn, *, caller: str) -> None:
         """Give up on calls that nobody answered, send notices that are due, forget old replies."""
@@ -312,7 +314,7 @@ class Desk(Generic[B]):
             notice.due_ms = books.desk.now_ms + min(FIRST_PAUSE_MS << min(notice.tries, 8), LONGEST_PAUSE_MS)
             name = f"notice/{notice.receiver}/{notice.number}"
             call = Call(id=name, op=notice.op, caller=caller, key=name, body=Raw(notice.body))
-            turn.outbound.append(Outbound(notice.receiver, pack(call)))
+            turn.outbound.append(Outbound(self.station_of(notice.receiver), pack(call)))
         books.desk.forget_old()
 
 

@@ -3,12 +3,14 @@
 Three tables, in the collection of the host whose desk it is; `desk.py` says what happens to their rows.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from msgspec import Struct
 from sqlalchemy import Index, MetaData, bindparam
 
+from shanfu.messages import encoded
 from shanfu.store import Shelf, Statement, Transaction, book_of, open_index
 
 __all__ = [
@@ -136,6 +138,11 @@ class DeskBooks:
             self._last[receiver] = rows[0].number if rows else 0
         self._last[receiver] += 1
         return self._last[receiver]
+
+    def tell(self, receiver: str, op: str, make: Callable[[int], Struct]) -> None:
+        """Put a notice into the outbox; `make` gets its number. It leaves with the desk's next `due`."""
+        number = self.next_number(receiver)
+        self.notices.add(NoticeRow(0, receiver, number, op, bytes(encoded(make(number))), WAITING, 0, self.now_ms))
 
     def since(self, receiver: str, number: int) -> list[NoticeRow]:
         """Return up to a hundred notices of a receiver after this number, acknowledged or not."""
