@@ -155,7 +155,7 @@ class SinceAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Notice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A token changed (service → requestor and issuer), at least once, `number` rising for each receiver.
+    """A token changed (service → requestor and issuer), at least once; `number` rises by one for each TRID and each issuer.
 
     `event` is a life-cycle event, KEYS (a key set came or went) or PAYMENT. The whole view travels: a receiver keeps the one
     with the highest version, so notices may be lost, doubled and out of order.

@@ -38,8 +38,10 @@ class Actor(Enum):
 
 
 class LifeCycleEvent(Enum):
-    """What happens to a token. Spelled as in the vectors."""
+    """What happens to a token. Spelled as in the vectors; CREATE and DECLINE answer the request for it."""
 
+    CREATE = "CREATE"
+    DECLINE = "DECLINE"
     ACTIVATE = "ACTIVATE"
     IDV_FAILED = "IDV_FAILED"
     SUSPEND = "SUSPEND"
