@@ -5,7 +5,8 @@ or a `Problem`). Over HTTPS a call is one request and the problem an RFC 9457 do
 process the same call is a frame. `OPERATIONS` lists every operation once: its name, its HTTP place, who may ask, and the
 structs of both directions; hosts, HTTP shells, clients and the OpenAPI page are made from that table.
 
-Files in reading order: envelope (calls, replies, frames), problems (refusals), shared (words that several messages use), wallet
+Files in reading order: envelope (calls, replies, frames), problems (refusals), shared (words that several messages use),
+limits (whether a key set may be used once more), wallet
 (phone and key cloud), requestor (key cloud and token service), issuing (token service and issuer), operations (the table).
 """
 
@@ -22,6 +23,7 @@ from shanfu.messages.envelope import (
     pack,
     unpack,
 )
+from shanfu.messages.limits import KeyLimits, LimitReason, LimitVerdict, Usage, judge, limits_of
 from shanfu.messages.operations import OPERATIONS, Operation, Role, operation
 from shanfu.messages.problems import Problem, ProblemCode, problem
 from shanfu.messages.shared import (
@@ -35,7 +37,6 @@ from shanfu.messages.shared import (
     KeySetTerms,
     LifeCycleEvent,
     PhoneCVM,
-    Scheme,
     TokenState,
     TokenView,
     TransactionView,
@@ -45,8 +46,9 @@ from shanfu.messages.shared import (
 from shanfu.messages import issuing, requestor, wallet  # isort: skip
 
 __all__ = [
-    "LIMIT_BYTES", "OPERATIONS", "Actor", "Call", "CardEvent", "Colour", "Device", "Empty", "ExplainStep", "IDVMethod",
-    "IDVOption", "JSONFrames", "KeyPolicy", "KeySetTerms", "LifeCycleEvent", "Operation", "PhoneCVM", "Problem",
-    "ProblemCode", "Reply", "Role", "Scheme", "TokenState", "TokenView", "TransactionView", "UseReport", "decoded",
-    "encoded", "is_json_frame", "issuing", "operation", "pack", "problem", "requestor", "unpack", "wallet",
+    "LIMIT_BYTES", "OPERATIONS", "Actor", "Call", "CardEvent", "Colour", "Device", "Empty", "ExplainStep",
+    "IDVMethod", "IDVOption", "JSONFrames", "KeyLimits", "KeyPolicy", "KeySetTerms", "LifeCycleEvent", "LimitReason",
+    "LimitVerdict", "Operation", "PhoneCVM", "Problem", "ProblemCode", "Reply", "Role", "TokenState",
+    "TokenView", "TransactionView", "Usage", "UseReport", "decoded", "encoded", "is_json_frame", "issuing", "judge",
+    "limits_of", "operation", "pack", "problem", "requestor", "unpack", "wallet",
 ]  # fmt: skip
