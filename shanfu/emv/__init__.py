@@ -36,17 +36,18 @@ from shanfu.emv.field55 import (
     encode_field55,
     missing_tags,
 )
-from shanfu.emv.iad import ALGORITHM_3DES, ALGORITHM_SM4, BalanceData, IssuerApplicationData
+from shanfu.emv.iad import ALGORITHM_3DES, ALGORITHM_SM4, KEY_INDEX_PLACE, BalanceData, IssuerApplicationData, KeyIndexData
 from shanfu.emv.responses import parse_cryptogram_response, parse_gpo_response, parse_record
 from shanfu.emv.tags import TAGS, Tag, describe, is_numeric, masked_hex, sensitive_spans
 from shanfu.emv.track2 import Track2
 
 __all__ = [
-    "AIDS", "AIP", "ALGORITHM_3DES", "ALGORITHM_SM4", "AUC", "CRYPTOGRAM_FIELDS", "CTQ", "CVM", "CVM_CONDITIONS", "CVM_METHODS",
-    "CVM_RESULTS", "CVR", "DOL", "FCI", "FIELD55_TAGS", "KERNEL_7", "PPSE", "PSE", "TAGS", "TSI", "TTQ", "TVR", "UNIONPAY_RID",
-    "AFLEntry", "BalanceData", "BitField", "CVMList", "CVMResults", "CVMRule", "CardChecks", "CryptogramType", "DirectoryEntry",
-    "IssuerApplicationData", "Language", "LogEntry", "Message55", "Tag", "Track2", "afl_bytes", "commands", "cryptogram_input",
-    "decode_field55", "default_kernel", "describe", "encode_field55", "explain_cvm_results", "is_numeric", "masked_hex",
-    "matches", "missing_tags", "parse_afl", "parse_cryptogram_response", "parse_directory_record", "parse_dol",
-    "parse_gpo_response", "parse_ppse", "parse_record", "ppse_fci", "product", "records", "sensitive_spans",
+    "AIDS", "AIP", "ALGORITHM_3DES", "ALGORITHM_SM4", "AUC", "CRYPTOGRAM_FIELDS", "CTQ", "CVM", "CVM_CONDITIONS",
+    "CVM_METHODS", "CVM_RESULTS", "CVR", "DOL", "FCI", "FIELD55_TAGS", "KERNEL_7", "KEY_INDEX_PLACE", "PPSE", "PSE", "TAGS",
+    "TSI", "TTQ", "TVR", "UNIONPAY_RID", "AFLEntry", "BalanceData", "BitField", "CVMList", "CVMResults", "CVMRule",
+    "CardChecks", "CryptogramType", "DirectoryEntry", "IssuerApplicationData", "KeyIndexData", "Language", "LogEntry",
+    "Message55", "Tag", "Track2", "afl_bytes", "commands", "cryptogram_input", "decode_field55", "default_kernel",
+    "describe", "encode_field55", "explain_cvm_results", "is_numeric", "masked_hex", "matches", "missing_tags", "parse_afl",
+    "parse_cryptogram_response", "parse_directory_record", "parse_dol", "parse_gpo_response", "parse_ppse", "parse_record",
+    "ppse_fci", "product", "records", "sensitive_spans",
 ]  # fmt: skip

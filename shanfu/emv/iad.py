@@ -2,9 +2,10 @@
 
 ``07 | DKI | CVN | CVR (4) | algorithm | [length | issuer-defined data]``. DKI names the generation of the issuer's keys, CVN
 the cryptogram's version, the algorithm byte the cipher (01 3DES, 04 SM4). Issuer-defined data of the form that begins 01
-in ten bytes hold the e-cash balance and a MAC of their own.
+in ten bytes hold the e-cash balance and a MAC of their own; in a phone's they say which limited-use key it used
+(`KEY_INDEX_PLACE`).
 
-Called by cards, terminals (which cryptogram is it) and issuers. Sources: JR/T 0025.5, JR/T 0025.13.
+Called by cards, phones, terminals (which cryptogram is it), issuers and token services. Sources: JR/T 0025.5, JR/T 0025.13.
 """
 
 from dataclasses import dataclass
@@ -13,12 +14,17 @@ from typing import Final
 from shanfu.emv.bitfields import CVR
 from shanfu.emv.cid import CryptogramType
 from shanfu.errors import DecodeError, Fault
+from shanfu.tokens import INDEX_BYTES, key_index_bytes, key_index_text
 
-__all__ = ["ALGORITHM_3DES", "ALGORITHM_SM4", "BalanceData", "IssuerApplicationData"]
+__all__ = ["ALGORITHM_3DES", "ALGORITHM_SM4", "KEY_INDEX_PLACE", "BalanceData", "IssuerApplicationData", "KeyIndexData"]
 
 ALGORITHM_3DES: Final = 0x01
 ALGORITHM_SM4: Final = 0x04
 SPEC: Final = "JR/T 0025.5"
+
+# The form of issuer-defined data in which a phone names the index of its key set: its first byte, the bytes in all.
+# Private to this project: the layout of UnionPay's own phones is not public, and nothing is claimed about its form A1.
+KEY_INDEX_PLACE: Final = (0xA1, 1 + INDEX_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +36,20 @@ class BalanceData:
 
     def __bytes__(self) -> bytes:
         return b"\x01" + bytes.fromhex(f"{self.amount_minor:010d}") + self.mac
+
+
+@dataclass(frozen=True, slots=True)
+class KeyIndexData:
+    """Issuer-defined data `A1 | index`: which key set of a phone made the cryptogram, YHHHHCC as four BCD bytes.
+
+    >>> bytes(KeyIndexData("5000100")).hex().upper()
+    'A105000100'
+    """
+
+    index: str
+
+    def __bytes__(self) -> bytes:
+        return bytes((KEY_INDEX_PLACE[0],)) + key_index_bytes(self.index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +108,21 @@ class IssuerApplicationData:
         if not digits.isdigit():
             raise _wrong("balance is not BCD", Fault.FORMAT, 10)
         return BalanceData(amount_minor=int(digits), mac=self.idd[6:])
+
+    @property
+    def key_index(self) -> str | None:
+        """The key-set index of a phone, YHHHHCC; None where none can be read, for then no key set is named.
+
+        >>> IssuerApplicationData.parse(bytes.fromhex("0701010390000001" "05A105000100")).key_index
+        '5000100'
+        """
+        form, size = KEY_INDEX_PLACE
+        if self.idd is None or len(self.idd) != size or self.idd[0] != form:
+            return None
+        try:
+            return key_index_text(self.idd[1:])
+        except DecodeError:
+            return None
 
 
 def _wrong(what: str, fault: Fault, offset: int) -> DecodeError:

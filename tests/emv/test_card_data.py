@@ -1,6 +1,7 @@
 """Selection, track 2, issuer application data, answers, field 55: each as a card or a terminal wrote it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from shanfu.emv import (
     UNIONPAY_RID,
     DirectoryEntry,
     IssuerApplicationData,
+    KeyIndexData,
     LogEntry,
     Message55,
     Track2,
@@ -181,6 +183,26 @@ def test_issuer_data_with_an_odd_balance() -> None:
     with pytest.raises(DecodeError, match="not BCD"):
         _ = iad.balance
     assert IssuerApplicationData.parse(IAD[:8]).balance is None
+
+
+PHONE = IssuerApplicationData(dki=1, cvn=1, cvr=bytes.fromhex("03900000"), idd=bytes(KeyIndexData("5000100")))
+
+
+def test_a_phones_data_name_its_key_set():
+    assert bytes(PHONE).hex().upper() == "070101039000000105A105000100"
+    assert IssuerApplicationData.parse(bytes(PHONE)) == PHONE
+    assert PHONE.key_index == "5000100"
+    assert PHONE.balance is None
+
+
+@pytest.mark.parametrize(
+    "idd",
+    [None, "", "A1", "A105000100FF", "A1050001", "A205000100", "A115000100", "A105000A00", "A105000000", "A105878500",
+     "0105000100", "0D39990167"],
+)  # fmt: skip
+def test_other_data_name_no_key_set(idd):
+    assert replace(PHONE, idd=None if idd is None else bytes.fromhex(idd)).key_index is None
+    assert IssuerApplicationData.parse(IAD).key_index is None
 
 
 @pytest.mark.parametrize(
