@@ -8,9 +8,11 @@ from enum import Enum
 
 from msgspec import Struct
 
+from shanfu.tokens import KeyScheme
+
 __all__ = [
     "Actor", "CardEvent", "Colour", "ExplainStep", "IDVMethod", "IDVOption", "KeyPolicy", "KeySetTerms", "LifeCycleEvent",
-    "PhoneCVM", "Scheme", "TokenState", "TokenView", "TransactionView", "UseReport",
+    "PhoneCVM", "TokenState", "TokenView", "TransactionView", "UseReport",
 ]  # fmt: skip
 
 
@@ -89,14 +91,6 @@ class PhoneCVM(Enum):
     CDCVM = "cdcvm"
 
 
-class Scheme(Enum):
-    """How the keys of a phone are derived from the token's key."""
-
-    SHANFU_1 = "shanfu-1"
-    VISA_LUK = "visa-luk"
-    SUK = "suk"
-
-
 class IDVOption(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One way of ID&V that is open: `hint` is what the holder may see, such as 138****0001."""
 
@@ -107,7 +101,7 @@ class IDVOption(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class KeyPolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The issuer's rule for the keys of his tokens; amounts in minor units of the token's currency."""
 
-    scheme: Scheme = Scheme.SHANFU_1
+    scheme: KeyScheme = KeyScheme.SHANFU_1
     max_uses: int = 10
     ttl_s: int = 432_000
     max_amount: int = 2_000_000
@@ -129,7 +123,7 @@ class KeySetTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_amount: int
     issued_ms: int
     expires_ms: int
-    scheme: Scheme = Scheme.SHANFU_1
+    scheme: KeyScheme = KeyScheme.SHANFU_1
 
 
 class UseReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
