@@ -25,7 +25,7 @@ __all__ = [
 
 INDEX_BYTES: Final = 4
 LAST_COUNTER: Final = 99  # CC has two digits: a hundred key sets for one token in one hour, and no wrapping round
-HOURS_OF_A_YEAR: Final = 8_784  # of a leap year
+INDEX_DIGITS: Final = 7  # YHHHHCC
 
 PAR_FORM: Final = re.compile(r"[0-9A-Z]{29}", re.ASCII)
 TRID_FORM: Final = re.compile(r"(?!000)[0-9]{11}", re.ASCII)
@@ -130,9 +130,9 @@ def key_index_bytes(index: str) -> bytes:
     >>> key_index_bytes("5000100").hex()
     '05000100'
     """
-    # Vendors' tools let a year of two digits through (eight digits in all); its keys are others, so it is refused here
-    if not (len(index) == 7 and index.isascii() and index.isdecimal() and 1 <= int(index[1:5]) <= HOURS_OF_A_YEAR):
-        raise DecodeError("not YHHHHCC, seven digits with an hour of the year from 0001 to 8784", path="key index")
+    # Vendors' tools let a year of two digits through (YYHHHHCC); the keys of such an index are others, so it is refused
+    if not (len(index) == INDEX_DIGITS and index.isascii() and index.isdecimal()):
+        raise DecodeError("not YHHHHCC, seven digits", fault=Fault.FORMAT, path="key index")
     return bytes.fromhex("0" + index)
 
 
@@ -143,6 +143,6 @@ def key_index_text(packed: bytes) -> str:
     '5000100'
     """
     text = packed.hex()
-    if len(packed) != INDEX_BYTES or text[:1] != "0" or key_index_bytes(text[1:]) != packed:
-        raise DecodeError("not four BCD bytes with a zero in front", path="key index")
+    if len(packed) != INDEX_BYTES or text[0] != "0" or not text.isdecimal():
+        raise DecodeError("not four BCD bytes with a zero in front", fault=Fault.FORMAT, path="key index")
     return text[1:]

@@ -197,8 +197,7 @@ def test_a_phones_data_name_its_key_set():
 
 @pytest.mark.parametrize(
     "idd",
-    [None, "", "A1", "A105000100FF", "A1050001", "A205000100", "A115000100", "A105000A00", "A105000000", "A105878500",
-     "0105000100", "0D39990167"],
+    [None, "", "A1", "A105000100FF", "A1050001", "A205000100", "A115000100", "A105000A00", "0105000100", "0D39990167"],
 )  # fmt: skip
 def test_other_data_name_no_key_set(idd):
     assert replace(PHONE, idd=None if idd is None else bytes.fromhex(idd)).key_index is None
