@@ -9,7 +9,7 @@ of: Conflict (the row exists, or another process writes here), StoreGone (answer
 (the statement is wrong). A store and its transactions belong to one thread at a time; one transaction is open at a time.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,11 +27,24 @@ __all__ = ["Schema", "Store", "Transaction"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
-    """What a party's books look like: its tables, and the folder of `format_N.py` that lead there."""
+    """What a party's books look like: its tables, and the folder of `format_N.py` that lead there.
+
+    Parties of one household share a database: `others` are the schemas of those beside this one, each with a format of its own.
+    """
 
     party: str
     metadata: MetaData
     migrations: Path
+    others: tuple["Schema", ...] = ()
+
+    def beside(self, *others: "Schema") -> "Schema":
+        """Return the schema of a database that holds these parties' books as well."""
+        return replace(self, others=self.others + others)
+
+    @property
+    def parts(self) -> tuple["Schema", ...]:
+        """This party's schema and those beside it."""
+        return self, *self.others
 
 
 class Store:

@@ -51,27 +51,30 @@ def upgrade() -> None:
 def upgrade(database: Database, schema: "Schema") -> None:
     """Create the books, or bring them to the current format; raises StoreVersion, StoreGone."""
     with _Session(database) as connection:
-        found, head = _found(connection, schema, database.label), _head(schema)
-        if found > head:
-            raise StoreVersion(f"{database.label} was written by format {found}, this is {head}; use a newer shanfu")
-        if found < head:
-            _upgrade(connection, schema, found)
+        formats = _formats(connection, schema, database.label)
+        for _, found, head in formats:
+            if found > head:
+                raise StoreVersion(f"{database.label} was written by format {found}, this is {head}; use a newer shanfu")
+        for part, found, head in formats:
+            if found < head:
+                _upgrade(connection, part, found)
 
 
 def require(database: Database, schema: "Schema") -> None:
     """Refuse books whose format is not ours, touching nothing; raises StoreVersion."""
     with _Session(database) as connection:
-        found, head = _found(connection, schema, database.label), _head(schema)
-    if found != head:
-        use = "a newer shanfu" if found > head else "their owner, which upgrades them when it opens them"
-        raise StoreVersion(f"{database.label} was written by format {found}, this is {head}; use {use}")
+        formats = _formats(connection, schema, database.label)
+    for _, found, head in formats:
+        if found != head:
+            use = "a newer shanfu" if found > head else "their owner, which upgrades them when it opens them"
+            raise StoreVersion(f"{database.label} was written by format {found}, this is {head}; use {use}")
 
 
 def current_format(where: str | Path, schema: "Schema") -> int:
     """Return the number of the format the books at `where` have, 0 for none; raises StoreVersion when they are another's."""
     books = at(where, name=schema.party, read_only=True)
     with _Session(books) as connection:
-        return _found(connection, schema, books.label)
+        return _formats(connection, schema, books.label)[0][1]
 
 
 def differences(where: str | Path, schema: "Schema") -> list[str]:
@@ -79,9 +82,13 @@ def differences(where: str | Path, schema: "Schema") -> list[str]:
     from alembic.autogenerate import compare_metadata
 
     with _upgraded(where, schema) as connection:
-        found = [repr(difference) for difference in compare_metadata(_context(connection, schema), schema.metadata)]
+        found = [
+            repr(difference)
+            for part in schema.parts
+            for difference in compare_metadata(_context(connection, part, _others_tables(schema, part)), part.metadata)
+        ]
         if connection.dialect.name == "sqlite":
-            found += _unlike(connection, schema)
+            found += [line for part in schema.parts for line in _unlike(connection, part)]
     return found
 
 
@@ -159,24 +166,36 @@ def _script(schema: "Schema") -> "ScriptDirectory":
     return ScriptDirectory(dir=str(schema.migrations), version_locations=[str(schema.migrations)])
 
 
-def _context(connection: Connection, schema: "Schema") -> "MigrationContext":
+def _others_tables(schema: "Schema", part: "Schema") -> frozenset[str]:
+    return frozenset(name for other in schema.parts if other is not part for name in other.metadata.tables)
+
+
+def _context(connection: Connection, schema: "Schema", others: frozenset[str] = frozenset()) -> "MigrationContext":
     from alembic.migration import MigrationContext
 
     def ours(_thing: Any, name: str | None, kind: str, reflected: bool, _compared: Any) -> bool:
-        return not (kind == "table" and reflected and str(name).endswith("_format"))
+        return not (kind == "table" and reflected and (str(name).endswith("_format") or name in others))
 
     opts = {"version_table": f"{schema.party}_format", "include_object": ours, "compare_type": True}
     return MigrationContext.configure(connection, opts=opts)
 
 
-def _found(connection: Connection, schema: "Schema", label: str) -> int:
+def _formats(connection: Connection, schema: "Schema", label: str) -> list[tuple["Schema", int, int]]:
+    """Return each party of these books with the format found and the newest; raises StoreVersion when they are another's."""
     tables = set(inspect(connection).get_table_names())
+    owners = {name.removesuffix("_format") for name in tables if name.endswith("_format")}
+    strangers = sorted(owners - {part.party for part in schema.parts}) if schema.party not in owners else []
+    if strangers:
+        raise StoreVersion(f"{label} holds the books of {strangers[0]}, not of {schema.party}")
+    return [(part, _found(connection, part, label, tables), _head(part)) for part in schema.parts]
+
+
+def _found(connection: Connection, schema: "Schema", label: str, tables: set[str]) -> int:
     if f"{schema.party}_format" in tables:
         revision = connection.execute(select(column("version_num")).select_from(table(f"{schema.party}_format"))).scalar()
         return int(revision) if revision else 0
-    owners = sorted(name.removesuffix("_format") for name in tables if name.endswith("_format"))
-    if owners or tables & set(schema.metadata.tables):
-        raise StoreVersion(f"{label} holds the books of {owners[0] if owners else 'another program'}, not of {schema.party}")
+    if tables & set(schema.metadata.tables):
+        raise StoreVersion(f"{label} holds the books of another program, not of {schema.party}")
     return 0
 
 

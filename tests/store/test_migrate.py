@@ -10,6 +10,7 @@ from sqlalchemy import Column, Index, MetaData, Text
 
 from shanfu.errors import StoreError, StoreVersion
 from shanfu.store import Schema, Statement, Store, current_format, differences, draft, open_index
+from tests.links.teller import SCHEMA as TELLER
 from tests.store.tables import ACCOUNTS, SCHEMA, AccountRow, metadata
 
 SECOND = """
@@ -119,3 +120,45 @@ def test_a_draft_is_the_revision_an_engineer_would_write(tmp_path):
     (schema.migrations / "format_2.py").write_text(text)
     assert 'revision = "2"' in text
     assert differences(":memory:", schema) == []
+
+
+# -- a database that several parties share ---------------------------------------------------------------------------------
+
+TOGETHER = SCHEMA.beside(TELLER)
+
+
+def test_parties_that_share_a_database_keep_their_formats(where):
+    assert differences(where, TOGETHER) == []
+    assert (current_format(where, SCHEMA), current_format(where, TELLER)) == (1, 1)
+
+
+# fmt: off
+OPENINGS = [
+    # written by     then opened by    works
+    (SCHEMA,         TOGETHER,         True),   # the party gets company
+    (TELLER,         TOGETHER,         True),
+    (TOGETHER,       SCHEMA,           True),   # each still finds its own
+    (TOGETHER,       TELLER,           True),
+    (SCHEMA,         TELLER,           False),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("first", "then", "works"), OPENINGS)
+def test_company_comes_and_goes(where, first: Schema, then: Schema, works: bool):
+    Store.open(where, schema=first, name="one").close()
+    if works:
+        Store.open(where, schema=then, name="other").close()
+        Store.open(where, schema=then, name="other", read_only=True).close()
+    else:
+        with pytest.raises(StoreVersion, match="holds the books of sample, not of teller"):
+            Store.open(where, schema=then, name="other")
+
+
+def test_one_party_upgraded_alone(where, tmp_path):
+    Store.open(where, schema=TOGETHER, name="one").close()
+    newer = later(tmp_path).beside(TELLER)
+    assert differences(where, newer) == []
+    assert (current_format(where, newer), current_format(where, TELLER)) == (2, 1)
+    with pytest.raises(StoreVersion, match="written by format 2"):
+        Store.open(where, schema=TOGETHER, name="one")
