@@ -1,0 +1,24 @@
+"""The token service provider: it makes tokens of cards, keeps the vault, and says in each payment what a token is worth.
+
+In the world: a member of the network that neither acquires nor issues. Token requestors (the key cloud, for the banks' apps)
+ask it for tokens, key sets and the state of both; issuers tell it what happened to cards and tokens; the network asks it which
+PAN a token stands for and whether the payment may go on. It asks issuers whether a card may become a token, and has them
+verify their customers. Requestors and issuers are told of every change until they acknowledge it.
+
+Files in reading order: host (batches in, answers out); the life of tokens: life_cycle (the table), changes (how it is applied),
+vault (tokens, cards, PARs), requestors (who may ask), enrolments, diary; payments: payment, key_sets; books, tables, config.
+"""
+
+from shanfu.hosts import LOOKUP, SEAL, install_key
+from shanfu.tsp.books import SCHEMA, TSPBooks
+from shanfu.tsp.changes import Cause, LifeCycle
+from shanfu.tsp.config import VAULT, TSPConfig, VelocityRules, imk_label, pan_label
+from shanfu.tsp.diary import Channel
+from shanfu.tsp.host import TSP
+from shanfu.tsp.life_cycle import TRANSITIONS, Outcome, Result, Rule, Step, step
+from shanfu.tsp.tables import PREFIX
+
+__all__ = [
+    "LOOKUP", "PREFIX", "SCHEMA", "SEAL", "TRANSITIONS", "TSP", "VAULT", "Cause", "Channel", "LifeCycle", "Outcome", "Result",
+    "Rule", "Step", "TSPBooks", "TSPConfig", "VelocityRules", "imk_label", "install_key", "pan_label", "step",
+]  # fmt: skip
