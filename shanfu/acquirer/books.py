@@ -10,7 +10,7 @@ from typing import Final
 
 from shanfu.acquirer.batches import BATCHES, BY_BATCH, Batch
 from shanfu.acquirer.forward import BY_FORWARD, FORWARDS, Forward
-from shanfu.acquirer.journal import BY_TERMINAL_NAME, JOURNAL, JournalRow
+from shanfu.acquirer.journal import BY_TERMINAL_NAME, JOURNAL, JournalRow, PaymentKind
 from shanfu.acquirer.merchants import BY_MERCHANT, MERCHANTS, Merchant
 from shanfu.acquirer.numbers import BY_COUNTER, COUNTERS, TRACE, Counter, Moment, moment_of
 from shanfu.acquirer.requests import Request
@@ -99,12 +99,19 @@ class AcquirerBooks(MemberBooks):
                 wanted.append((bucket, request.original))
         found: list[JournalRow] = []
         if names := list(answers):
-            items = self.forwards.load(BY_FORWARD, names)
-            found = self.journal.load(BY_NAME, [*names, *((item.bucket, item.original) for item in items)])
+            found = self.journal.load(BY_NAME, names)
+            items = self._load_items(names, found)
+            found += self.journal.load(BY_NAME, [(item.bucket, item.original) for item in items])
         # a void or refund that comes to nothing gives its payment back: the original's original
         found += self.journal.load(BY_TERMINAL_NAME, wanted)
         if originals := [(row.bucket, row.original) for row in found if row.original]:
             self.journal.load(BY_TERMINAL_NAME, originals)
+
+    def _load_items(self, names: Sequence[tuple[int, str]], found: Iterable[JournalRow]) -> list[Forward]:
+        """Fetch the items of these names: an item has a name of its own, or that of the refund which it repeats."""
+        others = {(row.bucket, row.name) for row in found if row.kind != PaymentKind.REFUND}
+        wanted = [name for name in names if name not in others]
+        return self.forwards.load(BY_FORWARD, wanted) if wanted else []
 
     def terminal(self, number: str) -> Terminal | None:
         """A terminal; it was loaded."""
@@ -123,7 +130,10 @@ class AcquirerBooks(MemberBooks):
         return self.journal.find(BY_TERMINAL_NAME, (bucket, name)) if name else None
 
     def item(self, bucket: int, name: str) -> Forward | None:
-        """An item of store-and-forward; it was loaded."""
+        """The item of store-and-forward that bears this name; rows and items of the name were loaded."""
+        row = self.row(bucket, name)
+        if row is not None and row.kind != PaymentKind.REFUND:
+            return None
         return self.forwards.find(BY_FORWARD, (bucket, name))
 
     def batch(self, terminal: Terminal, number: str) -> Batch | None:

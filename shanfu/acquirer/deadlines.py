@@ -38,7 +38,7 @@ class Deadlines:
         terminals = {row.terminal for row in rows}
         books.load_terminals(terminals)
         books.journal.load(BY_TERMINAL_NAME, [(row.bucket, row.original) for row in rows if row.original])
-        tray = OutTray(self._config, self._prover, books)
+        tray = OutTray(self._config, self._prover, books, watch=self._watch)
         for row in rows:
             if row.kind == PaymentKind.REFUND:
                 carry_on(books, row)
@@ -47,7 +47,7 @@ class Deadlines:
             if self._watch:
                 turn.events.append(verdict_event(self._config.name, row, at_ms=books.now_ms))
             answer_terminal(tray, row, acquirer=self._config.institution)
-        tray.empty(turn, watch=self._watch)
+        tray.empty(turn)
 
     def carry_on(self, books: AcquirerBooks, turn: Turn) -> None:
         """Send what is due in store-and-forward, and say when it goes again."""
@@ -58,12 +58,12 @@ class Deadlines:
         books.journal.load(BY_TERMINAL_NAME, [(row.bucket, row.original) for row in found if row.original])
         books.load_terminals({row.terminal for row in found})
         rows = [row for item in items if (row := books.row(item.bucket, item.original)) is not None]
-        tray = OutTray(self._config, self._prover, books)
+        tray = OutTray(self._config, self._prover, books, watch=self._watch)
         for item, row, pan in zip(items, rows, self._prover.pans(rows, books), strict=True):
             tray.to_network(_message(item, row, books, pan=pan), trace=trace_of(row), also=item.name)
             item.attempts += 1
             item.deadline_ms = books.now_ms + pause_ms(item.attempts)
-        tray.empty(turn, watch=self._watch)
+        tray.empty(turn)
 
     def forget(self, books: AcquirerBooks) -> None:
         """Drop sealed PANs of days on which nothing can come back any more."""

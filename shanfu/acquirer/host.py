@@ -137,7 +137,7 @@ class Acquirer:
             return None
 
     def _from_terminal(self, inbound: Inbound, frame: PosFrame, books: AcquirerBooks, turn: Turn) -> Request | PosFrame | None:
-        message, trace = frame.message, ""
+        message = frame.message
         if not is_request(message.mti):
             self._tell(turn, books, f"dropped {message.mti} from {inbound.station}: no request")
             return None
@@ -147,8 +147,8 @@ class Acquirer:
             waited_ms = books.now_ms - inbound.arrived_ms if inbound.arrived_ms else 0
             opened.deadline_ms = books.now_ms - waited_ms + self._config.patience_ms
             opened.late = waited_ms > self._config.patience_ms
-            trace = trace_of_request(opened, books.moment.date)
         if self._watch:
+            trace = trace_of_request(opened, books.moment.date) if isinstance(opened, Request) else ""
             event = pos_event(inbound.frame, message, source=inbound.station, target=self.name, at_ms=books.now_ms, trace=trace)
             turn.events.append(event)
         return opened
@@ -179,9 +179,9 @@ class Acquirer:
     def _serve(self, station: str, frame: PosFrame, books: AcquirerBooks, turn: Turn) -> None:
         """Answer a terminal about itself."""
         reply = self._day.work(frame.message, books)
-        tray = OutTray(self._config, self._prover, books)
+        tray = OutTray(self._config, self._prover, books, watch=self._watch)
         tray.to_terminal(station, frame.answer(reply), mac=False)
-        tray.empty(turn, watch=self._watch)
+        tray.empty(turn)
 
     def _link_changed(self, inbound: Inbound, books: AcquirerBooks, turn: Turn) -> None:
         if inbound.station != self._config.network:

@@ -48,4 +48,5 @@ def name_field(name: str) -> str:
 MERCHANTS: Final = Shelf(
     book_of("merchants", METADATA, Merchant, "merchant"),
     Merchant,
+    kept=True,
 )

@@ -51,10 +51,10 @@ class _Letter:
 
 
 class OutTray:
-    """The frames of one stretch."""
+    """The frames of one stretch; with `watch` each of them is an event too, and needs a trace."""
 
-    def __init__(self, config: AcquirerConfig, prover: Prover, books: AcquirerBooks) -> None:
-        self._config, self._prover, self._books = config, prover, books
+    def __init__(self, config: AcquirerConfig, prover: Prover, books: AcquirerBooks, *, watch: bool) -> None:
+        self._config, self._prover, self._books, self.watch = config, prover, books, watch
         self._header = header_to(config.network, config.institution)
         self._letters: list[_Letter] = []
 
@@ -81,15 +81,15 @@ class OutTray:
         sealing = (prepare_interbank(frame), key, interbank_algorithm(key))
         self._letters.append(_Letter(self._config.network, message, INTERBANK, unsealed=sealing, trace=trace, also=also))
 
-    def empty(self, turn: Turn, *, watch: bool) -> None:
-        """Seal everything and put it into the turn; with `watch` each frame is an event too."""
+    def empty(self, turn: Turn) -> None:
+        """Seal everything and put it into the turn."""
         sealing = [letter for letter in self._letters if letter.unsealed]
         frames = self._prover.seal([letter.unsealed for letter in sealing if letter.unsealed]) if sealing else []
         for letter, frame in zip(sealing, frames, strict=True):
             letter.frame = frame
         for letter in self._letters:
             turn.outbound.append(Outbound(letter.station, letter.frame))
-            if watch:
+            if self.watch:
                 teller = pos_event if letter.dialect is POS else interbank_event
                 name, now_ms = self._config.name, self._books.now_ms
                 event = teller(letter.frame, letter.message, source=name, target=letter.station, at_ms=now_ms)
@@ -104,4 +104,4 @@ def answer_terminal(tray: OutTray, row: JournalRow, *, acquirer: str, to: Reques
     else:
         station, frame = to.station, to.frame.answer(of_row(row, acquirer=acquirer))
     mac = answer_needs_mac(_WITH_MAC if row.has_mac else _WITHOUT_MAC, row.response_code)
-    tray.to_terminal(station, frame, mac=mac, trace=trace_of(row))
+    tray.to_terminal(station, frame, mac=mac, trace=trace_of(row) if tray.watch else "")

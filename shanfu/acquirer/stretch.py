@@ -65,7 +65,8 @@ class Stretch:
         books.load_journal(requests, [(answer.bucket, answer.name) for answer in answers])
         facts = self._prove(requests, books)
         self._prove_answers(answers, books)
-        tray, leaving = OutTray(self._config, self._prover, books), list[tuple[JournalRow, str]]()
+        tray = OutTray(self._config, self._prover, books, watch=self._watch)
+        leaving: list[tuple[JournalRow, str]] = []
         in_order = iter(facts)
         for item in items:
             if isinstance(item, Answer):
@@ -78,7 +79,7 @@ class Stretch:
                     leaving.append((row, item.pan))
         if leaving:
             self._prover.keep_pans(leaving, books)
-        tray.empty(turn, watch=self._watch)
+        tray.empty(turn)
 
     # -- proofs --------------------------------------------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ class Stretch:
     def _judge(self, facts: Facts, books: AcquirerBooks, tray: OutTray, *, turn: Turn) -> JournalRow | None:
         """Answer a request, or forward it and return its row."""
         request = facts.request
-        bucket, trace = books.bucket(request.terminal), trace_of_request(request, books.moment.date)
+        bucket, trace = books.bucket(request.terminal), self._trace(request, books)
         before = books.row_of_terminal(bucket, request.terminal_name)
         if before is not None:
             self._repeat(facts, before, tray, turn=turn)
@@ -206,6 +207,10 @@ class Stretch:
         if self._watch:
             turn.events.append(verdict_event(self._config.name, row, at_ms=books.now_ms))
         answer_terminal(tray, row, acquirer=self._config.institution)
+
+    def _trace(self, request: Request, books: AcquirerBooks) -> str:
+        """Name a request for those who watch; nobody else needs its name."""
+        return trace_of_request(request, books.moment.date) if self._watch else ""
 
     def _tell(self, turn: Turn, title: str, reason: Reason | None = None, *, trace: str = "") -> None:
         refused = reason.name if reason and not reason.approved else ""

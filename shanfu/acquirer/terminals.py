@@ -31,4 +31,5 @@ class Terminal:
 TERMINALS: Final = Shelf(
     book_of("terminals", METADATA, Terminal, "terminal"),
     Terminal,
+    kept=True,
 )

@@ -5,6 +5,7 @@ An answer is built from two things: the fields that identify the transaction, ec
 gets the same field values again. DE15 and DE100 are always the network's own (Q/CUP 006).
 """
 
+from functools import lru_cache
 from typing import Final
 
 from shanfu.hosts import sent_at
@@ -120,6 +121,7 @@ def _like(source: Message, mti: str, fields: Fields) -> Message:
 # -- network management ------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=256)  # one for each member, asked for with every message
 def header(destination: str, source: str) -> InterbankHeader:
     """Return the header of a message from us."""
     return InterbankHeader(destination=destination, source=source)

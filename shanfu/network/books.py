@@ -15,7 +15,7 @@ from shanfu.network.forward import BY_FORWARD_NAME, DUE_FORWARDS, FORWARDS, HURR
 from shanfu.network.journal import JOURNAL, OVERDUE, JournalRow
 from shanfu.network.members import ALL_MEMBERS, BY_STATION, DUE_RESETS, MEMBERS, READY, RESETS, MemberRow, ResetRow
 from shanfu.network.positions import POSITIONS
-from shanfu.network.requests import Arrival
+from shanfu.network.requests import Arrival, Kind
 from shanfu.network.routes import ALL_ROUTES, ROUTES, RouteTable
 from shanfu.network.state import STATE, the_state
 from shanfu.network.tables import METADATA
@@ -132,9 +132,13 @@ class NetworkBooks:
     # -- transactions --------------------------------------------------------------------------------------------------
 
     def load(self, arrivals: Sequence[Arrival]) -> None:
-        """Fetch journal rows and items that these messages are about, under their own names and their originals'."""
+        """Fetch journal rows and items that these messages are about, under their own names and their originals'.
+
+        An issuer's answer ends a row and never an item.
+        """
         names = [(arrival.bucket, name) for arrival in arrivals for name in (arrival.name, arrival.original) if name]
-        items = self.forwards.load(BY_FORWARD_NAME, [(a.bucket, a.name) for a in arrivals if a.name])
+        carried = [(a.bucket, a.name) for a in arrivals if a.name and (a.kind is not Kind.ANSWER or a.frame.header.rejected)]
+        items = self.forwards.load(BY_FORWARD_NAME, carried) if carried else []
         self.journal.load(BY_NAME, names + [(item.bucket, item.original) for item in items if item.original])
 
     def row(self, bucket: int, name: str) -> JournalRow | None:
