@@ -15,12 +15,14 @@ Reading order:
     reasons       what all reasons have
     events        what is told of the wire and of decisions
     desk          the counter for calls of the JSON wire: repeats, questions in turn, notices (desk_books: its tables)
+    household     several hosts as one, over one store
 """
 
 from shanfu.hosts.config import MemberConfig, check_institution, check_positive
 from shanfu.hosts.desk import Desk, Visit
 from shanfu.hosts.desk_books import DeskBooks, DeskShelves, Origin
 from shanfu.hosts.events import interbank_event, money_text, told_checks
+from shanfu.hosts.household import Household, HouseholdBooks, by_operation
 from shanfu.hosts.journal import BY_NAME, JournalLine, Lines, State, overdue
 from shanfu.hosts.keys import LOOKUP, SEAL, install_key, mak_label, mmk_label, pik_label, try_keys
 from shanfu.hosts.links import ClosedDay, LinkRow, LinkState, MemberBooks, MemberShelves
@@ -38,6 +40,8 @@ __all__ = [
     "DeskBooks",
     "DeskShelves",
     "HostReason",
+    "Household",
+    "HouseholdBooks",
     "JournalLine",
     "Lines",
     "LinkRow",
@@ -51,6 +55,7 @@ __all__ = [
     "State",
     "Visit",
     "business_date",
+    "by_operation",
     "check_institution",
     "check_positive",
     "install_key",

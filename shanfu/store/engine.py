@@ -118,11 +118,12 @@ class Store:
 class Transaction:
     """All or nothing; as a context manager it commits at the end, or rolls back when an exception passes."""
 
-    __slots__ = ("_database", "_errors", "dialect", "kept")
+    __slots__ = ("_database", "_errors", "committed", "dialect", "kept")
 
     def __init__(self, database: Database, kept: KeptRows) -> None:
         self._database, self._errors, self.dialect = database, database.errors, database.dialect
         self.kept = kept
+        self.committed = False  # known to be durable
 
     def rows(self, statement: Statement, params: Params = ()) -> list[Params]:
         """Run the statement and return its rows; a statement that returns none gives []."""
@@ -153,6 +154,7 @@ class Transaction:
             self.kept.lost()
             raise StoreGone(f"commit: {self._database.translate(fault)}") from None
         self.kept.committed()
+        self.committed = True
 
     def rollback(self) -> None:
         """Undo everything; raises StoreGone."""

@@ -31,9 +31,6 @@ from shanfu.messages import (
 )  # fmt: skip
 from shanfu.store import Schema, Shelf, Store, Transaction, book_of
 
-METADATA = MetaData()
-SHELVES = DeskShelves(METADATA, "tsp_")
-
 
 @dataclass(slots=True)
 class Visitors:
@@ -42,17 +39,26 @@ class Visitors:
     count: int
 
 
-VISITORS = Shelf(book_of("tsp_visitors", METADATA, Visitors, "name"), Visitors)
-SCHEMA = Schema(party="counter", metadata=METADATA, migrations=Path(__file__).parent / "counter_formats")
+class Room:
+    """The tables of one of the hosts; their names keep them apart in a database that all share."""
+
+    def __init__(self, party: str) -> None:
+        metadata = MetaData()
+        self.shelves = DeskShelves(metadata, f"{party}_")
+        self.visitors = Shelf(book_of(f"{party}_visitors", metadata, Visitors, "name"), Visitors)
+        self.schema = Schema(party=party, metadata=metadata, migrations=Path(__file__).parent / "counter_formats")
+
+
+ROOMS = {party: Room(party) for party in ("tsp", "cloud", "issuer")}
 LINES = [f"pos/loop-{number}" for number in range(1, 20)]  # a line of a LoopNet that speaks for the requestor
 TRID, ISSUER, CLOUD, TSP = "requestor/90100000001", "issuer/99010000", "cloud", "tsp/90100000"
 
 
 class Books:
-    def __init__(self, tx: Transaction, now_ms: int) -> None:
+    def __init__(self, tx: Transaction, now_ms: int, room: Room) -> None:
         self.tx, self.now_ms = tx, now_ms
-        self.desk = DeskBooks(SHELVES, tx, now_ms=now_ms)
-        self.visitors = VISITORS.open(tx)
+        self.desk = DeskBooks(room.shelves, tx, now_ms=now_ms)
+        self.visitors = room.visitors.open(tx)
 
     def save(self) -> None:
         self.desk.save()
@@ -73,7 +79,7 @@ class DeskHost:
         self.news: list[tuple[str, Kind]] = []
 
     def books(self, tx: Transaction, *, now_ms: int) -> Books:
-        return Books(tx, now_ms)
+        return Books(tx, now_ms, ROOMS[self.name])
 
     def handle(self, batch: Sequence[Inbound], books: Books) -> Turn:
         turn, arrivals = Turn(), list[tuple[Inbound, Call | Reply]]()
@@ -96,9 +102,9 @@ class DeskHost:
         return Turn(self._desk.refuse(inbound, fault))
 
 
-def counter(shelves: DeskShelves = SHELVES) -> DeskHost:
+def counter() -> DeskHost:
     def find(visit: Visit[Books], body: requestor.FindTokens) -> requestor.TokenList:
-        if body.card == "poison":
+        if "poison" in (body.card, body.token):
             raise RuntimeError("this call spoils its batch")
         count = visit.books.visit(visit.caller)
         return requestor.TokenList(tokens=(view(body.token, version=count),))
@@ -121,18 +127,18 @@ def counter(shelves: DeskShelves = SHELVES) -> DeskHost:
         return requestor.TokenRequested(decision=Colour.GREEN) if right else problem(ProblemCode.CODE_WRONG)
 
     desk: Desk[Books] = Desk(
-        "tsp", shelves, timeout_ms=5_000, answered={"issuer.code.send": sent},
+        "tsp", ROOMS["tsp"].shelves, timeout_ms=5_000, answered={"issuer.code.send": sent},
         speakers={CLOUD: [TRID], **{line: [TRID] for line in LINES}},
         served={"tsp.find": find, "tsp.code.send": send, "tsp.suspend": suspend, "tsp.code.verify": verify},
     )  # fmt: skip
     return DeskHost("tsp", desk, TSP)
 
 
-def bank(name: str = "issuer") -> DeskHost:
+def bank() -> DeskHost:
     def send(visit: Visit[Books], body: issuing.SendCode) -> wallet.CodeSent:
         return wallet.CodeSent(hint=f"138****{visit.books.visit(visit.caller):04}", expires_ms=1, tries_left=3)
 
-    return DeskHost(name, Desk("issuer", SHELVES, served={"issuer.code.send": send}, answered={}), ISSUER)
+    return DeskHost("issuer", Desk("issuer", ROOMS["issuer"].shelves, served={"issuer.code.send": send}, answered={}), ISSUER)
 
 
 def cloud() -> DeskHost:
@@ -149,7 +155,7 @@ def cloud() -> DeskHost:
         return Empty()
 
     served = {"sessions.open": opened, "notices.take": told}
-    return DeskHost("cloud", Desk("cloud", SHELVES, served=served, answered={"tsp.find": found}), CLOUD)
+    return DeskHost("cloud", Desk("cloud", ROOMS["cloud"].shelves, served=served, answered={"tsp.find": found}), CLOUD)
 
 
 def view(token: str, version: int = 0) -> TokenView:
@@ -162,8 +168,9 @@ def notice(number: int, token: str) -> requestor.Notice:
     )
 
 
-def opened() -> Store:
-    return Store.open(":memory:", schema=SCHEMA, name="counter")
+def opened(*parties: str) -> Store:
+    first, *others = [ROOMS[party].schema for party in parties]
+    return Store.open(":memory:", schema=first.beside(*others), name=first.party)
 
 
 SEND_CODE = requestor.SendCode(token="t", method=IDVMethod.SMS)

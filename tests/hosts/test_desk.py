@@ -84,7 +84,7 @@ class Bench:
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    with counter.opened() as store:
+    with counter.opened("tsp") as store:
         yield Bench(store)
 
 
@@ -289,7 +289,7 @@ def test_a_spoilt_call_leaves_no_gap_in_the_numbers(bench: Bench) -> None:
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_death_anywhere_ends_in_one_code(point: str, who: str, nth: int) -> None:
     clock = ManualClock(1_767_600_000_000)
-    with counter.opened() as one, counter.opened() as other:
+    with counter.opened("tsp") as one, counter.opened("issuer") as other:
         net = LoopNet(clock)
         net.add(counter.counter(), one)
         net.add(counter.bank(), other)
@@ -320,7 +320,7 @@ def test_refusals(fault: Exception, code: str) -> None:
     assert host.refuse(Inbound(HTTP, pack(Reply(id="7"))), fault, 0).outbound == []
 
 
-STORE = counter.opened()  # what one example leaves there does not matter to the next
+STORE = counter.opened("tsp")  # what one example leaves there does not matter to the next
 
 
 @settings(max_examples=examples(150, heavy=20_000), deadline=None)
@@ -336,4 +336,4 @@ def test_damaged_frames_never_stop_a_desk(data: st.DataObject) -> None:
 
 def test_a_desk_serves_only_what_the_table_gives_its_host() -> None:
     with pytest.raises(ValueError, match="does not serve sessions"):
-        Desk("tsp", counter.SHELVES, served={"sessions.open": lambda visit, body: None}, answered={})
+        Desk("tsp", counter.ROOMS["tsp"].shelves, served={"sessions.open": lambda visit, body: None}, answered={})

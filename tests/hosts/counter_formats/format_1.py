@@ -2,11 +2,12 @@
 
 from alembic import op
 
-from tests.hosts.counter import METADATA
+from tests.hosts.counter import ROOMS
 
 revision = "1"
 down_revision = None
 
 
 def upgrade() -> None:
-    METADATA.create_all(op.get_bind())
+    party = str(op.get_context().opts["version_table"]).removesuffix("_format")
+    ROOMS[party].schema.metadata.create_all(op.get_bind())
