@@ -13,7 +13,7 @@ published one), `image.py` (data groupings), `personalise.py` (into the chip), `
 """
 
 from shanfu.card.application import Application
-from shanfu.card.card import Card
+from shanfu.card.card import RESET_ANSWERS, Card
 from shanfu.card.chip import Chip, refuse
 from shanfu.card.commands import COMMANDS, Command, CommandTable
 from shanfu.card.decision import Request, Risk, Verdict, Why, decide, offer_cvm
@@ -37,8 +37,8 @@ from shanfu.card.profile import (
 from shanfu.card.state import TRANSITIONS, Event, State
 
 __all__ = [
-    "COMMANDS", "LABORATORY_IMAGE", "PROFILES", "TRANSITIONS", "Application", "Card", "CardKeys", "CardProfile", "Chip",
-    "ChipKeyRing", "Command", "CommandTable", "Event", "Interface", "KeyRing", "PBOCVersion", "Product", "Request", "Risk",
-    "Spent", "State", "Verdict", "Why", "credit_2_0", "credit_3_0", "debit_2_0", "debit_3_0", "decide", "from_dgis", "idd_mac",
-    "laboratory_card", "offer_cvm", "personalise", "read_image", "refuse",
+    "COMMANDS", "LABORATORY_IMAGE", "PROFILES", "RESET_ANSWERS", "TRANSITIONS", "Application", "Card", "CardKeys",
+    "CardProfile", "Chip", "ChipKeyRing", "Command", "CommandTable", "Event", "Interface", "KeyRing", "PBOCVersion",
+    "Product", "Request", "Risk", "Spent", "State", "Verdict", "Why", "credit_2_0", "credit_3_0", "debit_2_0", "debit_3_0",
+    "decide", "from_dgis", "idd_mac", "laboratory_card", "offer_cvm", "personalise", "read_image", "refuse",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ Called by readers and by the sandbox. Sources: EMV Book 1 8 (answer to reset), 1
 EMV CL Book D (answer to select), ISO/IEC 7816-4 5.1.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from shanfu.card.application import Application
@@ -21,7 +21,7 @@ from shanfu.emv import PPSE, ppse_fci
 from shanfu.errors import DecodeError, StoreError
 from shanfu.iso7816 import CommandAPDU, ResponseAPDU, StatusWord
 
-__all__ = ["Card"]
+__all__ = ["RESET_ANSWERS", "Card"]
 
 BY_NAME: Final = 0x04  # SELECT P1 (EMV B1 table 9)
 FIRST, NEXT = 0x00, 0x02  # SELECT P2 (EMV B1 table 10)
@@ -41,7 +41,7 @@ def _check_byte(raw: bytes) -> int:
     return check
 
 
-RESET_ANSWERS: Final = {
+RESET_ANSWERS: Final[Mapping[Interface, bytes]] = {
     Interface.CONTACT: b"\x3b" + _ATR + bytes((_check_byte(_ATR),)),
     Interface.CONTACTLESS: bytes((len(_ATS) + 1,)) + _ATS,
 }
