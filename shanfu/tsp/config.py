@@ -6,7 +6,7 @@ JSON wires), `token-imk/BIN/DKI` (the master keys that tokens' keys come from).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from shanfu.errors import ConfigError
@@ -45,11 +45,12 @@ class VelocityRules:
     re_added_month: int = 3  # facts 3.6: delete and add again, 3 in 30 days
     re_added_half_year: int = 5  # and 5 in 6 months
     failed_idv_day: int = 2  # enrolments of one card that failed ID&V within a day: the next needs a tenured channel
+    failed_idv_most: int = 4  # and no more after so many: somebody guesses
+    failed_cards_of_device: int = 3  # different cards that failed on one device within a day
 
     def check(self) -> None:
         """Raise ConfigError when a value makes no sense."""
-        names = ("devices_of_card", "cards_of_device", "re_added_month", "re_added_half_year", "failed_idv_day")
-        check_positive(self, "tsp velocity", *names)
+        check_positive(self, "tsp velocity", *(field.name for field in fields(self)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,9 @@ class TSPConfig(MemberConfig):
     patience_ms: int = 10_000
     code: str = "901"  # the first three digits of every TRID (EMVCo registers them; 901 is ours for tests)
     bin_controller: str = "SF01"  # the first four characters of every PAR
-    requestor_station: str = "cloud"  # who speaks for the requestors
+    requestor_station: str = "cloud"  # the station that speaks for these requestors
+    requestors: tuple[str, ...] = ()  # TRIDs
+    code_sends: int = 5  # one-time codes for one enrolment
     ask_timeout_ms: int = 10_000
     token_life_months: int = 36
     idv_tries: int = 3
@@ -75,6 +78,10 @@ class TSPConfig(MemberConfig):
     lowered_uses: int = 3  # a weakly attested device: at most so many uses a key set
     lowered_amount: int = 100_000  # and so much money, in minor units
     history_months: int = 18
+    payments_per_day: int = 100  # of one token, whatever its key sets allow
+    atc_window_below: int = 0  # transit alone: how far below the highest ATC one may come, each once
+    transit_mccs: tuple[str, ...] = ("4111", "4112", "4131")  # DE18 of gates and buses
+    transit_condition: str = ""  # DE25 of a transit payment; "" means that nothing counts as one
 
     @property
     def station(self) -> str:
@@ -85,8 +92,9 @@ class TSPConfig(MemberConfig):
         """Raise ConfigError when a value makes no sense."""
         MemberConfig.check(self)
         check_positive(
-            self, self.name, "ask_timeout_ms", "token_life_months", "idv_tries", "idv_window_ms", "atc_window", "grace_ms",
-            "key_sets_per_hour", "lowered_uses", "lowered_amount", "history_months",
+            self, self.name, "ask_timeout_ms", "code_sends", "token_life_months", "idv_tries", "idv_window_ms",
+            "atc_window", "grace_ms", "key_sets_per_hour", "lowered_uses", "lowered_amount", "history_months",
+            "payments_per_day",
         )  # fmt: skip
         if not (len(self.code) == 3 and self.code.isdigit() and self.code != "000"):
             raise ConfigError(f"{self.name}: code is {self.code!r}, a TSP code has 3 digits and is not 000")
