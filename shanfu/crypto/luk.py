@@ -43,9 +43,22 @@ def derive_key(scheme: KeyScheme, udk: Cipher, diversifier: bytes) -> bytes:
     return luk(udk, key_index_text(diversifier))
 
 
-def cryptogram_key(scheme: KeyScheme, key: bytes, atc: int) -> bytes:
-    """Return the key of one tap from the key in the phone; its MAC is `SessionKey.cryptogram`."""
-    return session_key_pboc(Cipher(Algorithm.TDES, key), atc) if scheme is KeyScheme.SHANFU_1 else key
+def cryptogram_key(scheme: KeyScheme, key: bytes, atc: int, *, scratch: Cipher | None = None) -> bytes:
+    """Return the key of one tap from the key in the phone; its MAC is `SessionKey.cryptogram`.
+
+    Who works through many lends a 3DES cipher as `scratch`, which is keyed anew.
+
+    >>> key = bytes.fromhex("B8A15DA5F7043C317D9FD8F8DFE2BD75")
+    >>> cryptogram_key(KeyScheme.SHANFU_1, key, 0x03D3).hex().upper()
+    '4A43440B2D932ACDC4E2776ED562EE43'
+    >>> cryptogram_key(KeyScheme.VISA_LUK, key, 0x03D3) == key
+    True
+    """
+    if scheme is not KeyScheme.SHANFU_1:
+        return key
+    cipher = scratch or Cipher(Algorithm.TDES, key)
+    cipher.rekey(key)
+    return session_key_pboc(cipher, atc)
 
 
 def luk_blocks(digits: str) -> tuple[bytes, bytes]:

@@ -77,6 +77,7 @@ class Bench:
     def __init__(self, lmk: LMK) -> None:
         self._lmk = BlockKey(lmk.key)
         self._open: OrderedDict[str, OpenKey] = OrderedDict()
+        self.scratch = Cipher(CipherAlgorithm.TDES, bytes(16))  # lent to one step after another, keyed anew by each
         self.cryptograms = {
             Algorithm.TDES: IssuerCryptograms(CardAlgorithm.TDES), Algorithm.SM4: IssuerCryptograms(CardAlgorithm.SM4),
         }  # fmt: skip

@@ -142,8 +142,8 @@ class ARQCCheck:
     """Verify an application cryptogram: `data` is the MAC input of its CVN, `algorithm` says 3DES or SM4 (9F10 byte 8).
 
     `imk` is an IMK_AC, from which the card key is derived (option A), or a UDK_AC, which is the card key. With a `scheme`
-    the cryptogram is a phone's: the card key gives the limited-use key of `diversifier` (the index as four BCD bytes; not
-    looked at for suk, where the ATC is it). A diversifier that is no index proves nothing.
+    the cryptogram is a phone's: `imk` is a 3DES master key, and the token's key gives the limited-use key of `diversifier`
+    (the index as four BCD bytes; not looked at for suk, where the ATC is it). A diversifier that is no index proves nothing.
     """
 
     imk: KeyBlock
@@ -278,7 +278,7 @@ class HSM(Protocol):
     def generate(self, usage: KeyUsage, algorithm: Algorithm, *, exportable: bool = False) -> KeyBlock:
         """Make a random key (TDES double length, AES-256 for AES and HMAC, SM4 128, P-256) and return its block.
 
-        `exportable` asks for a key that `export_block` will let out once, for usages that two parties may share.
+        `exportable` asks for a key that `export_block` lets out to its other holder; only for usages that two parties share.
         """
         ...
 

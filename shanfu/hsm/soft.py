@@ -225,7 +225,6 @@ class SoftHSM:
 
     def derive_key_sets(self, jobs: Sequence[KeySetJob]) -> list[bytes]:
         """Return each key set wrapped for its device; one bad job refuses the batch before any key is derived."""
-        devices.require_points([job.wrap_key for job in jobs])
         return key_sets.derive_key_sets(self._bench, jobs)
 
     def wrap_for_device(self, items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bytes]:
@@ -344,7 +343,7 @@ def _right_session(bench: Bench, key: OpenKey, job: ARQCCheck) -> bytes | None:
     cryptograms = bench.cryptograms[job.algorithm]
     session: bytes | None
     if job.scheme is not None:
-        session = key_sets.token_session(key, job)
+        session = key_sets.token_session(bench, key, job)
     elif key.usage is KeyUsage.IMK_AC:
         session = cryptograms.session_key(key.cipher, pan=job.pan, psn=job.psn, atc=job.atc)
     else:
