@@ -1,24 +1,52 @@
 """What requestors ask about key sets and payments: enter a key set, confirm it, list a token's payments.
 
-The key cloud asks for the terms of a set *before* it derives it, since the service judges payments by them. A repeat of the last
-sequence gets the same terms. With each request comes the phone's log of uses; where it contradicts the payments that were
-seen, keys have been copied, and the token is suspended until its issuer or its holder has looked.
+The key cloud asks for the terms of a set *before* it derives it, since the service judges payments by them. A repeat of the
+last sequence gets the same terms. With each request comes the phone's log of uses; where it contradicts the payments that were
+seen, keys have been copied, and the token is suspended until somebody has looked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
 
-from shanfu.hosts import Visit
+from shanfu.events import Event
+from shanfu.hosts import SEAL, Visit
 from shanfu.hosts.desk import Answer, Handler
 from shanfu.hsm import HSM
 from shanfu.links import Turn
-from shanfu.messages import Empty, ProblemCode, problem
-from shanfu.messages.requestor import ConfirmKeys, IssueKeys
+from shanfu.messages import Actor, Empty, KeySetTerms, LifeCycleEvent, Problem, ProblemCode, TokenState, problem
+from shanfu.messages.requestor import ConfirmKeys, IssueKeys, KeysIssued
 from shanfu.messages.wallet import TransactionList, TransactionsAsked
 from shanfu.tsp.books import TSPBooks
-from shanfu.tsp.changes import LifeCycle
-from shanfu.tsp.config import TSPConfig
+from shanfu.tsp.changes import Cause, LifeCycle
+from shanfu.tsp.config import TSPConfig, pan_label
+from shanfu.tsp.diary import Channel
+from shanfu.tsp.history import PAGE, RECENT, view
+from shanfu.tsp.key_sets import (
+    BY_COUNTER,
+    BY_SEQUENCE,
+    CounterRow,
+    KeySetRow,
+    KeySetState,
+    Seen,
+    allot,
+    confirm,
+    issued_within,
+    never_seen,
+    newest_names,
+    suspicion,
+    terms_of,
+)
+from shanfu.tsp.prove import record_context
+from shanfu.tsp.record import counter_of
+from shanfu.tsp.vault import CardState, TokenRow, number_context, policy_of, suspenders
 
-__all__ = ["KeySets"]
+__all__ = ["CLONE_SUSPECTED", "KeySets"]
+
+CLONE_SUSPECTED: Final = "CLONE_SUSPECTED"
+HOUR: Final = timedelta(hours=1)
+MOST_LISTED: Final = 50  # payments on one page
+LAST_SEQ: Final = 2**63 - 1
 
 
 class KeySets:
@@ -34,14 +62,138 @@ class KeySets:
     def due(self, books: TSPBooks, turn: Turn) -> None:
         """Nothing waits for time here: grace and time to live are judged by the clock when a payment comes."""
 
+    # -- key sets ------------------------------------------------------------------------------------------------------
+
     def issue(self, visit: Visit[TSPBooks], asked: IssueKeys) -> Answer:
-        """Enter a key set."""
-        return problem(ProblemCode.UNAVAILABLE)
+        """Enter a key set of an active token for its own device; the last sequence again gets the same terms."""
+        books = visit.books
+        token = _own_token(visit, asked.token)
+        if isinstance(token, Problem):
+            return token
+        if token.device != asked.device:
+            return problem(ProblemCode.FORBIDDEN, "the token is another device's", reason="DEVICE")
+        if refusal := self._refusal(token, books):
+            return refusal
+        counter = _counter(books, token)
+        newest = books.key_sets.load(BY_SEQUENCE, newest_names(counter, self._config.key_sets_per_hour + 1))
+        is_repeat = counter.sequence > 0 and asked.sequence == counter.sequence
+        if not is_repeat and asked.sequence != counter.sequence + 1:
+            return problem(ProblemCode.WRONG_STATE, f"the next sequence is {counter.sequence + 1}", reason="SEQUENCE")
+        if refusal := self._compare(visit, token, asked, newest=newest):
+            return refusal
+        if is_repeat:
+            newest[0].reported_atc = max(newest[0].reported_atc, asked.atc)
+            return self._issued(books, token, terms_of(newest[0]))
+        return self._new(books, token, asked, newest=newest)
+
+    def _refusal(self, token: TokenRow, books: TSPBooks) -> Problem | None:
+        """Say why this token gets no keys now: `reason` is its state, or that of what is behind it."""
+        if token.state != TokenState.ACTIVE.value or token.expires_ms <= books.now_ms:
+            state = TokenState.EXPIRED.value if token.state == TokenState.ACTIVE.value else token.state
+            by = " ".join(actor.value for actor in suspenders(token))
+            return problem(ProblemCode.WRONG_STATE, f"token is {state}{' by ' if by else ''}{by}", reason=token.reason or state)
+        card = books.card(token.issuer, token.card)
+        if card is None or card.state != CardState.ACTIVE or card.generation != token.generation:
+            return problem(ProblemCode.WRONG_STATE, "the card behind it does not pay", reason="CARD_NOT_ACTIVE")
+        return None
+
+    def _new(self, books: TSPBooks, token: TokenRow, asked: IssueKeys, *, newest: Sequence[KeySetRow]) -> Answer:
+        recent = issued_within(newest, books.now_ms)
+        if len(recent) >= self._config.key_sets_per_hour:
+            wait_ms = recent[-1].issued_ms + HOUR // timedelta(milliseconds=1) - books.now_ms
+            return problem(ProblemCode.TOO_MANY, "key sets of the hour are used up", retry_after_s=wait_ms // 1000 + 1)
+        terms = allot(
+            newest, policy_of(token), config=self._config, lowered=asked.lowered, now_ms=books.now_ms,
+            allotted=token.atc_allotted,
+        )  # fmt: skip
+        if terms is None:
+            return problem(ProblemCode.WRONG_STATE, "the token has no transaction counters left", reason="ATC_EXHAUSTED")
+        if newest:  # who asks for the next has stored the one before, whatever became of its confirmation
+            confirm(newest[0], newest, now_ms=books.now_ms, grace_ms=self._config.grace_ms)
+        books.key_sets.add(_row(token, terms, asked))
+        counter_of(books, token).sequence = terms.sequence
+        token.atc_allotted = terms.atc_last
+        self._life.apply(books, token, Cause(LifeCycleEvent.REPLENISH, Actor.WALLET, Channel.REQUESTOR))
+        return self._issued(books, token, terms)
+
+    def _issued(self, books: TSPBooks, token: TokenRow, terms: KeySetTerms) -> KeysIssued:
+        """Return terms with the token's number, sealed for the requestor: keys are derived from it."""
+        shared = pan_label(token.trid)
+        books.keys.load([SEAL, shared])
+        [number] = self._hsm.unseal(books.keys.current(SEAL), [(token.number_sealed, number_context(token.token))])
+        [sealed] = self._hsm.seal(books.keys.current(shared), [(number, record_context(token.token))])
+        return KeysIssued(token=token.token, terms=terms, number=sealed.hex(), psn=token.psn, dki=token.dki)
 
     def confirm(self, visit: Visit[TSPBooks], asked: ConfirmKeys) -> Answer:
-        """Note that a key set is stored."""
+        """Note that a key set is stored: the one before has its grace from now on. A repeat changes nothing."""
+        books = visit.books
+        token = _own_token(visit, asked.token)
+        if isinstance(token, Problem):
+            return token
+        newest = books.key_sets.load(BY_SEQUENCE, newest_names(_counter(books, token), self._config.key_sets_per_hour + 1))
+        row = next((row for row in newest if row.sequence == asked.sequence), None)
+        if row is None:
+            return problem(ProblemCode.NOT_FOUND, f"no key set {asked.sequence}")
+        confirm(row, newest, now_ms=books.now_ms, grace_ms=self._config.grace_ms)
         return Empty()
 
+    # -- the phone's log -----------------------------------------------------------------------------------------------
+
+    def _compare(
+        self, visit: Visit[TSPBooks], token: TokenRow, asked: IssueKeys, *, newest: Sequence[KeySetRow]
+    ) -> Problem | None:
+        """Compare the log with what was authorised; keys that were copied suspend the token."""
+        before = [row for row in newest if row.sequence < asked.sequence]
+        covered = before[0].reported_atc if before else 0
+        rows = visit.books.history.select(RECENT, (token.token, covered))
+        seen = [Seen(row.atc, row.amount_minor, row.un) for row in rows]
+        found = suspicion(seen, asked.uses, atc=asked.atc, covered=covered)
+        if asked.atc < covered:
+            found = f"the phone's counter ran back from {covered} to {asked.atc}"
+        if not found:
+            if lost := never_seen(seen, asked.uses):
+                self._tell(visit, f"{lost} reported uses have not been seen here")
+            return None
+        self._life.apply(visit.books, token, Cause(LifeCycleEvent.SUSPEND, Actor.TSP, Channel.RISK, reason=CLONE_SUSPECTED))
+        self._tell(visit, f"risk: clone suspected ({found})", reason=CLONE_SUSPECTED)
+        return problem(ProblemCode.WRONG_STATE, "token is SUSPENDED by TSP", reason=CLONE_SUSPECTED)
+
+    def _tell(self, visit: Visit[TSPBooks], title: str, *, reason: str = "") -> None:
+        event = Event(source=self._config.name, title=title, reason=reason, at_ms=visit.books.now_ms)
+        visit.turn.events.append(event)
+
+    # -- payments ------------------------------------------------------------------------------------------------------
+
     def transactions(self, visit: Visit[TSPBooks], asked: TransactionsAsked) -> Answer:
-        """List a token's payments."""
-        return TransactionList()
+        """List a token's payments, newest first; `before` is the cursor that the page before gave."""
+        token = _own_token(visit, asked.token)
+        if isinstance(token, Problem):
+            return token
+        if asked.before and not (asked.before.isascii() and asked.before.isdecimal() and len(asked.before) < 20):
+            return problem(ProblemCode.FORMAT, "before: not a cursor of ours")
+        limit = min(max(asked.limit, 1), MOST_LISTED)
+        before = min(int(asked.before or LAST_SEQ), LAST_SEQ)
+        rows = visit.books.history.select(PAGE, (token.token, before, limit + 1))
+        more = len(rows) > limit
+        return TransactionList(items=tuple(view(row) for row in rows[:limit]), next=str(rows[limit - 1].seq) if more else "")
+
+
+def _own_token(visit: Visit[TSPBooks], reference: str) -> TokenRow | Problem:
+    """Fetch a token of the caller; another's does not exist for him."""
+    token = visit.books.token(reference)
+    if token is None or token.trid != visit.name:
+        return problem(ProblemCode.NOT_FOUND, "no such token")
+    return token
+
+
+def _counter(books: TSPBooks, token: TokenRow) -> CounterRow:
+    books.counters.load(BY_COUNTER, [(token.bucket, token.token)])
+    return counter_of(books, token)
+
+
+def _row(token: TokenRow, terms: KeySetTerms, asked: IssueKeys) -> KeySetRow:
+    return KeySetRow(
+        token.bucket, token.token, terms.sequence, terms.index, terms.scheme.value, asked.device, terms.atc_first,
+        terms.atc_last, terms.max_uses, terms.max_amount, terms.issued_ms, terms.expires_ms, KeySetState.ISSUED.value, 0, 0, 0,
+        int(asked.lowered), asked.atc,
+    )  # fmt: skip

@@ -27,8 +27,9 @@ from shanfu.tsp.config import TSPConfig
 from shanfu.tsp.tables import METADATA, PREFIX
 
 __all__ = [
-    "BY_COUNTER", "BY_INDEX", "BY_SEQUENCE", "COUNTERS", "KEY_SETS", "LAST_ATC", "NEWEST", "OF_ANY_TOKEN", "CounterRow",
-    "KeySetRow", "KeySetState", "Seen", "allot", "confirm", "effective", "issued_within", "never_seen", "suspicion", "terms_of",
+    "BY_COUNTER", "BY_INDEX", "BY_SEQUENCE", "COUNTERS", "KEY_SETS", "LAST_ATC", "OF_ANY_TOKEN", "CounterRow", "KeySetRow",
+    "KeySetState", "Seen", "allot", "confirm", "effective", "issued_within", "never_seen", "newest_names", "suspicion",
+    "terms_of",
 ]  # fmt: skip
 
 BY_INDEX: Final = ("key_index", "token")
@@ -36,7 +37,6 @@ BY_SEQUENCE: Final = ("bucket", "token", "sequence")
 BY_COUNTER: Final = ("bucket", "token")
 HOUR_MS: Final = 3_600_000
 LAST_ATC: Final = 0xFFFF  # two bytes (EMV B3 A1, 9F36); a token that has used them up needs a new one
-MOST_LOOKED_AT: Final = 128  # sets of a token: more than an hour's hundred, and never a scan of its whole life
 
 
 class KeySetState(StrEnum):
@@ -80,6 +80,7 @@ class CounterRow:
     """What a token's payments have moved: the highest ATC with a right cryptogram, those seen below it, the day's payments.
 
     Apart from the token's own row, which has many indexes and changes seldom, while this changes with every payment.
+    `sequence` is the number of the newest key set.
     """
 
     bucket: int
@@ -88,6 +89,7 @@ class CounterRow:
     seen: int
     day: str
     day_uses: int
+    sequence: int
 
 
 _KEY_SETS: Final = book_of(f"{PREFIX}key_sets", METADATA, KeySetRow, "token", "sequence")
@@ -95,8 +97,6 @@ Index(f"{PREFIX}key_sets_index", _KEY_SETS.c.key_index, _KEY_SETS.c.token, uniqu
 KEY_SETS: Final = Shelf(_KEY_SETS, KeySetRow)
 COUNTERS: Final = Shelf(book_of(f"{PREFIX}counters", METADATA, CounterRow, "token"), CounterRow)
 
-_of_token = KEY_SETS.select().where(_KEY_SETS.c.bucket == bindparam("bucket"), _KEY_SETS.c.token == bindparam("token"))
-NEWEST: Final = Statement(_of_token.order_by(_KEY_SETS.c.sequence.desc()).limit(MOST_LOOKED_AT), "bucket", "token")
 _any = KEY_SETS.select().where(_KEY_SETS.c.key_index == bindparam("key_index"))
 OF_ANY_TOKEN: Final = Statement(_any.limit(1), "key_index")
 
@@ -126,6 +126,12 @@ def confirm(row: KeySetRow, others: Iterable[KeySetRow], *, now_ms: int, grace_m
 
 
 # -- issuing -----------------------------------------------------------------------------------------------------------
+
+
+def newest_names(counter: CounterRow, most: int) -> list[tuple[int, str, int]]:
+    """Return the keys of a token's newest sets, newest first, at most so many: an hour's bound, never its whole life."""
+    oldest = max(0, counter.sequence - most)
+    return [(counter.bucket, counter.token, sequence) for sequence in range(counter.sequence, oldest, -1)]
 
 
 def issued_within(rows: Iterable[KeySetRow], now_ms: int, *, span_ms: int = HOUR_MS) -> list[KeySetRow]:
