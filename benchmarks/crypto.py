@@ -1,11 +1,13 @@
-"""What an issuer and a switch ask of their HSM, against pyemv and psec, which take keys in clear.
+"""What hosts ask of their HSM, against pyemv and psec, which take keys in clear; and what phones cost, against cards and calls.
 
 Ours goes the whole way through `SoftHSM`: key blocks under the LMK, usage checked, proofs kept, comparison in constant time.
 pyemv has no PBOC session key; its common session key is two 3DES blocks likewise. psec has no PIN translation as one call;
-its own deciphering, decoding, encoding and enciphering stand for it.
+its own deciphering, decoding, encoding and enciphering stand for it. What is done for phones has no peer: a key set in one call
+stands against a call for each key, a phone's cryptogram against a card's.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -14,19 +16,37 @@ from shanfu.crypto import (
     PIN,
     CardAlgorithm,
     Cipher,
+    P256Key,
     PinFormat,
     SessionKey,
+    cryptogram_key,
+    derive_key,
     encipher_pin,
     odd_parity,
     session_key_pboc,
     udk_option_a,
 )
 from shanfu.crypto import Algorithm as Block
-from shanfu.hsm import LMK, Algorithm, ARQCCheck, KeyBlock, KeyUsage, MACAlgorithm, MACJob, PINTranslation, SoftHSM
+from shanfu.hsm import (
+    LMK,
+    Algorithm,
+    ARQCCheck,
+    KeyBlock,
+    KeyScheme,
+    KeySetJob,
+    KeyUsage,
+    MACAlgorithm,
+    MACJob,
+    PINTranslation,
+    SoftHSM,
+)
+from shanfu.tokens import key_index_bytes
 
 Plain = Callable[[], object]
 
 BATCH = 64
+USES = 10
+INDEX = "5000100"
 NUMBER = "6209010000000018"
 KEY = odd_parity(bytes.fromhex("0123456789ABCDEFFEDCBA9876543210"))
 OTHER_KEY = odd_parity(bytes.fromhex("11223344556677880123456789ABCDEF"))
@@ -37,9 +57,9 @@ MISSING = "{} is not installed"
 
 
 def rows(seconds: float = SECONDS) -> list[dict[str, Any]]:
-    """Measure cryptograms in both sizes of batch, then PINs and MACs."""
+    """Measure cryptograms in both sizes of batch, then PINs and MACs, then what phones ask."""
     hsm = SoftHSM(LMK.generate())
-    found = [*_cryptograms(hsm, seconds), _translation(hsm, seconds), *_macs(hsm, seconds)]
+    found = [*_cryptograms(hsm, seconds), _translation(hsm, seconds), *_macs(hsm, seconds), *_phones(hsm, seconds)]
     return [row.public() for row in found]
 
 
@@ -143,6 +163,48 @@ def _macs(hsm: SoftHSM, seconds: float) -> list[Row]:
         _row(f"DE128 MAC, X9.19 over {size} / psec", ours(MACAlgorithm.X9_19), theirs, seconds, note=note),
         _row(f"DE64 MAC, UnionPay ECB over {size}", ecb, None, seconds, note="psec has no such MAC"),
     ]
+
+
+# -- phones ------------------------------------------------------------------------------------------------------------
+
+
+def _phones(hsm: SoftHSM, seconds: float) -> list[Row]:
+    whole, single = _key_sets(hsm, 1, USES), _key_sets(hsm, USES, 1)
+    cards, phones = _checks(hsm, BATCH), _phone_checks(hsm, BATCH)
+    return [
+        _row(f"key set of {USES} single-use keys, wrapped / a call for each key", whole, single, seconds),
+        _row("key set of one limited-use key, wrapped", _key_sets(hsm, 1, 1, scheme=KeyScheme.SHANFU_1), None, seconds),
+        _row(f"phone's ARQC verify and ARPC, {BATCH} at a time / a card's", _judge(hsm, phones), _judge(hsm, cards), seconds),
+    ]
+
+
+def _key_sets(hsm: SoftHSM, calls: int, uses: int, *, scheme: KeyScheme = KeyScheme.SUK) -> Work:
+    """Return a work that fetches the keys of one token in so many calls of so many ATCs; it counts as one."""
+    imk, phone = _key(hsm, KeyUsage.IMK_AC, KEY), P256Key.generate().point
+    jobs = [
+        KeySetJob(
+            imk=imk, scheme=scheme, pan=NUMBER, psn="00", index=key_index_bytes(INDEX), atc_first=1 + uses * call,
+            atc_last=uses * (call + 1), wrap_key=phone, context=b"keys",
+        )
+        for call in range(calls)
+    ]  # fmt: skip
+
+    def work() -> int:
+        for job in jobs:
+            hsm.derive_key_sets([job])
+        return 1
+
+    return work
+
+
+def _phone_checks(hsm: SoftHSM, count: int) -> list[ARQCCheck]:
+    checks, index = [], key_index_bytes(INDEX)
+    for check in _checks(hsm, count):
+        udk = Cipher(Block.TDES, udk_option_a(Cipher(Block.TDES, KEY), check.pan, check.psn))
+        key = cryptogram_key(KeyScheme.SHANFU_1, derive_key(KeyScheme.SHANFU_1, udk, index), check.atc)
+        arqc = SessionKey(CardAlgorithm.TDES, key).cryptogram(DATA)
+        checks.append(replace(check, arqc=arqc, scheme=KeyScheme.SHANFU_1, diversifier=index))
+    return checks
 
 
 def _row(name: str, ours: Work, theirs: Work | None, seconds: float, *, goal: float | None = None, note: str = "") -> Row:

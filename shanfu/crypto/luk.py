@@ -21,6 +21,7 @@ from shanfu.tokens import KeyScheme, key_index_text
 
 __all__ = ["cryptogram_key", "derive_key", "luk", "luk_blocks", "msd_verification_value"]
 
+LIMIT_DIGITS = 12  # what leaves room for the mark; an index has 7
 DECIMALISED = str.maketrans("abcdef", "012345")
 
 
@@ -69,11 +70,16 @@ def luk_blocks(digits: str) -> tuple[bytes, bytes]:
     >>> [block.hex() for block in luk_blocks("0570201")]
     ['1057020180000000', '2057020180000000']
     """
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 12):
-        raise DecodeError("at most 12 decimal digits", path="key index")
+    both = _both_blocks(digits)
+    return both[:8], both[8:]
+
+
+def _both_blocks(digits: str) -> bytes:
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= LIMIT_DIGITS):
+        raise DecodeError(f"not decimal digits, {LIMIT_DIGITS} at most", path="key index")
     mark = "80" if len(digits) % 2 else "8"  # an even count of index digits leaves half a byte
-    left, right = (bytes.fromhex(f"{half}{digits}{mark}".ljust(16, "0")) for half in "12")
-    return left, right
+    rest = f"{digits}{mark}".ljust(15, "0")
+    return bytes.fromhex(f"1{rest}2{rest}")
 
 
 def luk(udk: Cipher, digits: str) -> bytes:
@@ -82,7 +88,7 @@ def luk(udk: Cipher, digits: str) -> bytes:
     >>> luk(Cipher(Algorithm.TDES, bytes.fromhex("11223344006677881122334455007788")), "6000100").hex().upper()
     '1F62188189D74ECC4D3E59F3F2562993'
     """
-    return udk.encrypt(b"".join(luk_blocks(digits)))
+    return udk.encrypt(_both_blocks(digits))
 
 
 def msd_verification_value(key: Cipher, atc: int, device_block: bytes) -> str:

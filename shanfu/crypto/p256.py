@@ -47,19 +47,28 @@ class P256Key:
     '046b17d1f2'
     """
 
-    __slots__ = ("_key", "point", "secret")
+    __slots__ = ("_key", "point")
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != SCALAR_BYTES or not 0 < int.from_bytes(secret) < ORDER:
             raise KeyUseError("P-256 key: is no number of 32 bytes between 1 and the order of the curve (FIPS 186-5)")
-        self.secret = secret
-        self._key = ec.derive_private_key(int.from_bytes(secret), CURVE)
-        self.point = self._key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        self._take(ec.derive_private_key(int.from_bytes(secret), CURVE))
+
+    def _take(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self._key = key
+        self.point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
     @classmethod
     def generate(cls) -> "P256Key":
         """Make a random one."""
-        return cls(ec.generate_private_key(CURVE).private_numbers().private_value.to_bytes(SCALAR_BYTES))
+        made = cls.__new__(cls)
+        made._take(ec.generate_private_key(CURVE))
+        return made
+
+    @property
+    def secret(self) -> bytes:
+        """The key itself, 32 bytes, for who keeps it."""
+        return self._key.private_numbers().private_value.to_bytes(SCALAR_BYTES)
 
     def __repr__(self) -> str:
         return "P256Key()"
