@@ -10,11 +10,13 @@ from shanfu.errors import ConfigError
 from shanfu.pan import luhn_digit
 
 __all__ = [
-    "BINS", "CARDS", "INSTITUTIONS", "MERCHANTS", "NETWORK", "PEOPLE", "PIN", "PORTS", "Bin", "Institution", "Merchant", "Person",
-    "SandboxCard", "card_named", "merchant_named",
+    "API_PORTS", "APPS", "APP_PASSWORD", "BINS", "CARDS", "CLOUD", "INSTITUTIONS", "MERCHANTS", "NETWORK", "PEOPLE", "PHONES", "PIN",
+    "PORTS", "TOKEN_BINS", "TSP", "App", "Bin", "Institution", "Merchant", "Person", "SandboxCard", "SandboxPhone", "app_named",
+    "card_named", "merchant_named", "phone_named",
 ]  # fmt: skip
 
 PIN = "123456"
+APP_PASSWORD = "shanfu"  # noqa: S105  # of everybody's bank app, as the PIN of every card
 T = TypeVar("T")
 
 
@@ -67,6 +69,7 @@ class Person:
     title_zh: str
     bank: str
     accounts: tuple[tuple[str, str, int], ...]
+    mobile: str = ""  # where one-time codes go
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,30 @@ class SandboxCard:
     interfaces: tuple[str, ...] = ("contactless", "contact")
 
 
+@dataclass(frozen=True, slots=True)
+class App:
+    """A bank's app: its package, and the token requestor that it is."""
+
+    name: str
+    package: str
+    trid: str
+    issuer: str
+    title: str
+    title_zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxPhone:
+    """A phone with the bank apps on it, the first of them the default payment service."""
+
+    name: str
+    holder: str
+    title: str
+    apps: tuple[str, ...]
+    os_version: str = "14"
+    nfc: bool = True
+
+
 def _pan(prefix: str, number: int) -> str:
     payload = f"{prefix}{number:09d}"
     return payload + luhn_digit(payload)
@@ -92,6 +119,8 @@ ALL = ("contactless", "contact", "stripe")
 
 # fmt: off
 NETWORK = "00010000"
+TSP = "90100000"
+CLOUD = "cloud"
 
 INSTITUTIONS = (
     Institution("lantern", "99012900", "99010000", "Lantern Bank", "灯笼银行"),
@@ -102,8 +131,17 @@ PORTS = {  # host: port on 127.0.0.1
     "acquirer-lantern": 8583,
     "network":          8584,
     "issuer-lantern":   8585,
+    "tsp":              8589,  # when it lives apart from the network
     "acquirer-harbour": 8593,
     "issuer-harbour":   8595,
+}
+
+API_PORTS = {  # host: port of its JSON operations on 127.0.0.1
+    "network":          8586,  # wallets, token requestors and issuers, while token service and key cloud live with the network
+    "issuer-lantern":   8588,
+    "tsp":              8590,  # when they live apart
+    "cloud":            8591,
+    "issuer-harbour":   8598,
 }
 
 BINS = (
@@ -112,6 +150,16 @@ BINS = (
     Bin("620909", "lantern", "debit, reserved for faults"),
     Bin("620911", "harbour", "debit"),
     Bin("622800", "lantern", "the public laboratory card"),
+)
+
+TOKEN_BINS = (
+    Bin("625094", "lantern", "tokens"),
+    Bin("625095", "harbour", "tokens"),
+)
+
+APPS = (
+    App("lantern", "example.lantern", "90100000001", "lantern", "Lantern Pay", "灯笼付"),
+    App("harbour", "example.harbour", "90100000002", "harbour", "Harbour Pay", "海港付"),
 )
 
 MERCHANTS = (
@@ -123,12 +171,12 @@ MERCHANTS = (
 )
 
 PEOPLE = (
-    Person("lin-yue",  "Lin Yue",  "林月", "lantern", (("debit", "CNY", 500_000),)),
-    Person("chen-bo",  "Chen Bo",  "陈波", "lantern", (("credit", "CNY", 2_000_000),)),
-    Person("wong-mei", "Wong Mei", "黄美", "harbour", (("debit", "HKD", 800_000), ("debit", "CNY", 300_000))),
+    Person("lin-yue",  "Lin Yue",  "林月", "lantern", (("debit", "CNY", 500_000),), "13800000001"),
+    Person("chen-bo",  "Chen Bo",  "陈波", "lantern", (("credit", "CNY", 2_000_000),), "13800000002"),
+    Person("wong-mei", "Wong Mei", "黄美", "harbour", (("debit", "HKD", 800_000), ("debit", "CNY", 300_000)), "13900000003"),
     Person("lab",      "Lab",      "实验", "lantern", (("debit", "CNY", 100_000),)),
-    Person("zhao-min", "Zhao Min", "赵敏", "lantern", (("debit", "CNY", 100),)),
-    Person("sun-hao",  "Sun Hao",  "孙浩", "lantern", (("debit", "CNY", 50_000),)),
+    Person("zhao-min", "Zhao Min", "赵敏", "lantern", (("debit", "CNY", 100),), "13800000005"),
+    Person("sun-hao",  "Sun Hao",  "孙浩", "lantern", (("debit", "CNY", 50_000),), "13800000006"),
     Person("fang-ke",  "Fang Ke",  "方可", "lantern", (("debit", "CNY", 500_000),)),
 )
 
@@ -146,6 +194,15 @@ CARDS = (
     SandboxCard("contact-only", _pan("620901", 7), "lin-yue",  "debit-2.0", interfaces=("contact",)),
     SandboxCard("faults",       _pan("620909", 1), "fang-ke",  "debit-2.0"),
 )
+
+PHONES = (
+    SandboxPhone("phone",      "lin-yue",  "Lin Yue's phone",  ("lantern",)),
+    SandboxPhone("second",     "lin-yue",  "Lin Yue's second phone", ("lantern",)),
+    SandboxPhone("chen-phone", "chen-bo",  "Chen Bo's phone",  ("lantern",)),
+    SandboxPhone("two-apps",   "wong-mei", "Wong Mei's phone", ("harbour", "lantern")),
+    SandboxPhone("no-nfc",     "lin-yue",  "A phone without NFC", ("lantern",), nfc=False),
+    SandboxPhone("old",        "lin-yue",  "An old phone",     ("lantern",), os_version="4.3"),
+)
 # fmt: on
 
 
@@ -157,6 +214,16 @@ def card_named(name: str) -> SandboxCard:
 def merchant_named(name: str) -> Merchant:
     """Return the merchant of this name; a ConfigError names those there are."""
     return _named(name, {m.name: m for m in MERCHANTS}, "merchant")
+
+
+def phone_named(name: str) -> SandboxPhone:
+    """Return the phone of this name; a ConfigError names those there are."""
+    return _named(name, {p.name: p for p in PHONES}, "phone")
+
+
+def app_named(name: str) -> App:
+    """Return the bank app of this name; a ConfigError names those there are."""
+    return _named(name, {a.name: a for a in APPS}, "app")
 
 
 def _named(name: str, known: dict[str, T], what: str) -> T:

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from shanfu.errors import ConfigError, StoreVersion
-from shanfu.sandbox.people import PORTS
+from shanfu.sandbox.people import API_PORTS, PORTS
 from shanfu.settings import read, take
 
 __all__ = ["FORMAT", "Settings", "Timeouts", "new_settings", "read_settings", "write_settings"]
 
 FORMAT = 1
+NO = ("0", "false", "no")  # what switches a switch off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +39,17 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything about a world that is not in its books. `stores` names databases by URL where the folder's is not wanted."""
+    """Everything about a world that is not in its books. `stores` names databases by URL where the folder's is not wanted.
+
+    In a `household` token service and key cloud live in the network's process, on its database; else each is a process.
+    """
 
     format: int = FORMAT
     tls: bool = True
+    household: bool = True
     cut_off: str = "23:00"
     ports: Mapping[str, int] = field(default_factory=lambda: dict(PORTS))
+    api_ports: Mapping[str, int] = field(default_factory=lambda: dict(API_PORTS))
     stores: Mapping[str, str] = field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
 
@@ -71,7 +77,7 @@ def new_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if template := environment.get("SHANFU_STORES"):
         if "{host}" not in template:
             raise ConfigError("SHANFU_STORES: is one URL for all hosts, it must name {host}, since each has its own database")
-        table["stores"] = {host: template.replace("{host}", host.replace("-", "_")) for host in PORTS}
+        table["stores"] = {host: template.replace("{host}", host.replace("-", "_")) for host in {**PORTS, **API_PORTS}}
     timeouts = read(Timeouts, table.get("timeouts", {}), where="environment")
     return read(Settings, {**table, "timeouts": timeouts}, where="environment")
 
@@ -104,4 +110,6 @@ def _override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
                 raise ConfigError(f"SHANFU_TIMEOUTS_{name.upper()}: {text!r}, must be a number of milliseconds")
             table.setdefault("timeouts", {})[name] = int(text)
     if (tls := environment.get("SHANFU_TLS")) is not None:
-        table["tls"] = tls not in ("0", "false", "no")
+        table["tls"] = tls not in NO
+    if (household := environment.get("SHANFU_HOUSEHOLD")) is not None:
+        table["household"] = household not in NO

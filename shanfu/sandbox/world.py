@@ -31,7 +31,7 @@ from shanfu.links import Host
 from shanfu.money import Currency
 from shanfu.network import SCHEMA as NETWORK_SCHEMA
 from shanfu.network import Network, NetworkConfig
-from shanfu.sandbox.people import INSTITUTIONS, NETWORK, PORTS, Merchant, card_named, merchant_named
+from shanfu.sandbox.people import INSTITUTIONS, NETWORK, Merchant, card_named, merchant_named
 from shanfu.sandbox.settings import Settings, read_settings
 from shanfu.store import FileMemory, Lock, Schema, Sealer, Store, held
 from shanfu.terminal import PinPad, ReaderKind, Terminal, TerminalConfig, unionpay_aids
@@ -54,7 +54,6 @@ HOSTS = {
     **{f"issuer-{bank.name}": Roles("issuer", bank.name, bank.issuer_id, ISSUER_SCHEMA) for bank in INSTITUTIONS},
     **{f"acquirer-{bank.name}": Roles("acquirer", bank.name, bank.acquirer_id, ACQUIRER_SCHEMA) for bank in INSTITUTIONS},
 }
-assert set(HOSTS) == set(PORTS)
 
 
 class World:
