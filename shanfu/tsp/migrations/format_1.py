@@ -119,7 +119,7 @@ def lives() -> None:
 
 def payments() -> None:
     """Key sets and what was paid."""
-    table("tsp_counters", text("token"), *each(number, "atc", "seen"), text("day"), number("day_uses"))
+    table("tsp_counters", text("token"), *each(number, "atc", "seen"), text("day"), *each(number, "day_uses", "sequence"))
     table(
         "tsp_history",
         *each(number, "seq", "format"),
