@@ -89,7 +89,10 @@ class CodeVerdict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class CardChanged(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something happened to a card (issuer → service). A replaced or renewed card brings its new number (sealed) and expiry.
 
-    `remap` is the issuer's choice after LOST: tokens follow the new card instead of being suspended. After STOLEN none does.
+    A card keeps its reference through replacements, so its tokens, PAR and history stay together. `remap` is the issuer's
+    choice after LOST: tokens follow the new card instead of staying suspended. After STOLEN none does. `at_ms` is when it
+    happened (events may overtake one another; 0: now), `trusted_ms` when the issuer last knew the card in its holder's hands
+    (STOLEN: tokens that became active later are deleted; 0: not known).
     """
 
     card: str
@@ -99,6 +102,8 @@ class CardChanged(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     expiry: str = ""
     remap: bool = False
     reason: str = ""
+    at_ms: int = 0
+    trusted_ms: int = 0
 
 
 class TokenChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
