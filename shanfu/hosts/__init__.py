@@ -24,7 +24,7 @@ from shanfu.hosts.desk_books import DeskBooks, DeskShelves, Origin
 from shanfu.hosts.events import interbank_event, money_text, told_checks
 from shanfu.hosts.household import Household, HouseholdBooks, by_operation
 from shanfu.hosts.journal import BY_NAME, JournalLine, Lines, State, overdue
-from shanfu.hosts.keys import LOOKUP, SEAL, install_key, mak_label, mmk_label, pik_label, try_keys
+from shanfu.hosts.keys import LOOKUP, SEAL, VAULT, install_key, mak_label, mmk_label, pik_label, try_keys
 from shanfu.hosts.links import ClosedDay, LinkRow, LinkState, MemberBooks, MemberShelves
 from shanfu.hosts.macs import MACTrial, interbank_algorithm, interbank_trial, right_macs, seal_interbank
 from shanfu.hosts.management import MemberManagement
@@ -35,6 +35,7 @@ __all__ = [
     "BY_NAME",
     "LOOKUP",
     "SEAL",
+    "VAULT",
     "ClosedDay",
     "Desk",
     "DeskBooks",

@@ -1,7 +1,8 @@
 """Keys as hosts name them, install them, and try them: the newest first, and what fails again under the one before.
 
 Labels are fixed by rule, so that key ceremonies and hosts agree without a table: `mmk/STATION` (a member's master key),
-`mak/STATION` and `pik/STATION` (working keys, from key resets and sign-ins), `seal` and `lookup` (a host's own books).
+`mak/STATION` and `pik/STATION` (working keys, from key resets and sign-ins), `seal` and `lookup` (a host's own books), `vault`
+(shared by token service and network: it seals what a token stands for).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,10 +14,11 @@ from sqlalchemy import MetaData
 from shanfu.hsm import KeyBlock, Keyring, KeyRow, keys_table
 from shanfu.store import Shelf, Store
 
-__all__ = ["LOOKUP", "SEAL", "install_key", "mak_label", "mmk_label", "pik_label", "try_keys"]
+__all__ = ["LOOKUP", "SEAL", "VAULT", "install_key", "mak_label", "mmk_label", "pik_label", "try_keys"]
 
 LOOKUP: Final = "lookup"
 SEAL: Final = "seal"
+VAULT: Final = "vault"
 T = TypeVar("T")
 
 

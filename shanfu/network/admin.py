@@ -27,6 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 ROLES: Final = frozenset({"acquirer", "issuer"})
+KNOWN_ROLES: Final = ROLES | {"tsp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,23 +51,28 @@ class Carriage:
 
 
 def enrol_member(store: Store, institution: str, *, name: str, roles: frozenset[str] = ROLES, station: str = "") -> None:
-    """Enter a member; its station is its identifier unless its acquirer and issuer dial apart.
+    """Enter a member: acquirer, issuer, or both, or a token service (tsp).
+
+    Its station is its identifier unless its acquirer and issuer dial apart.
 
     Raise Conflict when the station is taken, ConfigError when a value makes no sense.
     """
     check_institution(institution, "member")
-    if not roles or not roles <= ROLES:
-        raise ConfigError(f"member {institution}: roles are {sorted(roles)}, known are {sorted(ROLES)}")
+    if not roles or not roles <= KNOWN_ROLES:
+        raise ConfigError(f"member {institution}: roles are {sorted(roles)}, known are {sorted(KNOWN_ROLES)}")
     with store.begin() as tx:
         members = MEMBERS.open(tx)
         members.load(BY_STATION, [(0, station or institution)])
-        acquires, issues = int("acquirer" in roles), int("issuer" in roles)
-        members.add(MemberRow(0, station or institution, institution, name, acquires, issues, 0, 0, ""))
+        acquires, issues, resolves = (int(role in roles) for role in ("acquirer", "issuer", "tsp"))
+        members.add(MemberRow(0, station or institution, institution, name, acquires, issues, resolves, 0, 0, ""))
         members.save()
 
 
 def add_route(store: Store, prefix: str, institution: str, *, station: str = "", now_ms: int) -> None:
-    """Send cards beginning with `prefix` to this issuer from now on, whoever had them before; ConfigError for a bad prefix."""
+    """Send cards beginning with `prefix` to this issuer from now on, whoever had them before; ConfigError for a bad prefix.
+
+    Tokens lead to their issuer by way of the token service: `institution` is the issuer's, `station` the token service's.
+    """
     if not (prefix.isascii() and prefix.isdigit()):
         raise ConfigError(f"route {prefix!r}: a prefix is digits")
     with store.begin() as tx:

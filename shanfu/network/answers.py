@@ -17,14 +17,16 @@ from shanfu.iso8583 import (
     OriginalData,
     UsageField,
     Value,
+    encode_par,
     response_mti,
 )
+from shanfu.network.accounts import Account
 from shanfu.network.forward import ForwardRow, stan_of
 from shanfu.network.journal import JournalRow
 
 __all__ = [
-    "advice_answer", "answer", "carried", "cut_off_news", "header", "kept", "key_reset", "request_for_issuer", "restored",
-    "reversal_of", "verdict",
+    "about_account", "advice_answer", "answer", "carried", "cut_off_news", "header", "kept", "key_reset", "outcome_of",
+    "request_for_issuer", "request_for_tsp", "restored", "reversal_of", "verdict",
 ]  # fmt: skip
 
 Fields = dict[int, Value]
@@ -33,7 +35,10 @@ Fields = dict[int, Value]
 _ECHO: Final = (2, 3, 4, 7, 11, 12, 13, 25, 32, 33, 37, 41, 42, 49, 60)                            # Q/CUP 006 0210 0230 0430
 _TO_ISSUER: Final = (2, 3, 4, 7, 11, 12, 13, 14, 18, 22, 23, 25, 26, 32, 33, 35, 37, 38, 39, 41,
                      42, 43, 49, 53, 55, 60, 90)                                                # Q/CUP 006 0200 0220 0420
+_TO_TSP: Final = _TO_ISSUER                                                                        # all but the PIN
 _KEPT: Final = (2, 3, 4, 7, 11, 12, 13, 18, 22, 23, 25, 32, 33, 37, 38, 41, 42, 43, 49, 60)        # what a reversal needs
+_KEPT_FOR_ISSUER: Final = tuple(number for number in (*_TO_ISSUER, 52) if number != 35)
+_OUTCOME: Final = (3, 4, 12, 13, 32, 37, 41, 42, 49)
 _ADVICE: Final = tuple(sorted({*_KEPT, 39, 90}))                                       # no track, no PIN, no chip data
 # fmt: on
 RESET_MAK, RESET_PIK = "2600000000000000", "1600000000000000"  # DE53: which key, double-length 3DES (Q/CUP 006 DE53)
@@ -51,9 +56,14 @@ def verdict(source: Message, code: str, *, day: str, issuer: str = "") -> Messag
     return _like(source, response_mti(source.mti), fields)
 
 
-def answer(source: Message, row: JournalRow) -> Message:
-    """Return the answer that the journal row says; `source` is any message of the transaction."""
+def answer(source: Message, row: JournalRow, *, token: str = "") -> Message:
+    """Return the answer that the journal row says; `source` is any message of the transaction.
+
+    Where `source` names the card behind a token, `token` takes its place: no acquirer sees the PAN.
+    """
     fields: Fields = source.copy(*_ECHO)
+    if token:
+        fields[2] = token
     fields[15], fields[39] = row.business_date[4:], row.response_code
     if row.issuer:
         fields[100] = row.issuer
@@ -63,6 +73,8 @@ def answer(source: Message, row: JournalRow) -> Message:
         fields[38] = row.auth_code
     if row.balances:
         fields[54] = row.balances
+    if row.par:
+        fields[56] = encode_par(row.par)
     return _like(source, response_mti(row.mti), fields)
 
 
@@ -71,16 +83,46 @@ def advice_answer(source: Message, item: ForwardRow, *, issuer: str) -> Message:
     return verdict(source, item.response_code, day=item.business_date, issuer=issuer)
 
 
-# -- to issuers --------------------------------------------------------------------------------------------------------
+# -- to issuers and token services -------------------------------------------------------------------------------------
 
 
-def request_for_issuer(request: Message, *, day: str, issuer: str, pin: bytes | None) -> Message:
-    """Return the request as the issuer gets it: what belongs there, the settlement date, a PIN only if translated."""
+def request_for_tsp(request: Message, *, day: str, issuer: str) -> Message:
+    """Return the request as the token service gets it: as it came, the settlement date, no PIN."""
+    fields: Fields = request.copy(*_TO_TSP)
+    fields[15], fields[100] = day[4:], issuer
+    return _like(request, f"{request.mti[:3]}0", fields)
+
+
+def request_for_issuer(
+    request: Message, *, day: str, issuer: str, pin: bytes | None, account: Account | None = None
+) -> Message:
+    """Return the request as the issuer gets it: what belongs there, the settlement date, a PIN only if translated.
+
+    A token's names the card behind it, with the token's data and the service's verdict beside.
+    """
     fields: Fields = request.copy(*_TO_ISSUER)
+    if account is not None:
+        fields = account.in_place_of_token(fields) | {61: account.verdict()}
     fields[15], fields[100] = day[4:], issuer
     if pin is not None:
         fields[52] = pin
     return _like(request, f"{request.mti[:3]}0", fields)
+
+
+def about_account(message: Message, account: Account, *, issuer: str) -> Message:
+    """Return a reversal or refund of a token payment as the card's issuer gets it."""
+    return _like(message, message.mti, account.in_place_of_token(message.fields) | {100: issuer})
+
+
+def outcome_of(source: Message, row: JournalRow, *, token: str, network: str, seq: int, now_ms: int) -> Message:
+    """Return the advice that tells the token service how a token payment ended; `source` is any message of it."""
+    fields: Fields = source.copy(*_OUTCOME)
+    fields[90] = _original(source, row)
+    fields[2], fields[7], fields[11], fields[33] = token, sent_at(now_ms), stan_of(seq), network
+    fields[15], fields[39], fields[100] = row.business_date[4:], row.response_code, row.issuer
+    if row.auth_code:
+        fields[38] = row.auth_code
+    return Message("0220", fields)
 
 
 def carried(advice: Message, *, day: str, issuer: str) -> Message:
@@ -92,17 +134,25 @@ def carried(advice: Message, *, day: str, issuer: str) -> Message:
 
 def reversal_of(request: Message, row: JournalRow, *, network: str, why: str, seq: int, now_ms: int) -> Message:
     """Return the network's own reversal of a request that it has kept; `why` is a ReversalReason."""
-    text = request.text
     fields: Fields = request.copy(*_KEPT)
-    fields[90] = OriginalData.of(mti=request.mti, stan=text(11), sent=text(7), acquirer=text(32), forwarder=text(33)).encode()
+    fields[90] = _original(request, row)
     fields[7], fields[11], fields[33] = sent_at(now_ms), stan_of(seq), network
     fields[15], fields[39], fields[100] = row.business_date[4:], why, row.issuer
     return _like(request, "0420", fields)
 
 
-def kept(message: Message) -> bytes:
-    """Return what is kept of a request while its issuer is asked, to be sealed: no track, no PIN, no chip data."""
-    return INTERBANK.encode(_like(message, message.mti, message.copy(*_KEPT)))
+def _original(message: Message, row: JournalRow) -> str:
+    """Return DE90 that names the transaction of which this is a message."""
+    text = message.text
+    return OriginalData.of(mti=row.mti, stan=text(11), sent=text(7), acquirer=text(32), forwarder=text(33)).encode()
+
+
+def kept(message: Message, *, for_issuer: bool = False) -> bytes:
+    """Return what is kept of a request while its issuer is asked, to be sealed: no track, no PIN, no chip data.
+
+    While the token service is asked, all that the issuer will need is kept: PIN block and chip data, but no track.
+    """
+    return INTERBANK.encode(_like(message, message.mti, message.copy(*(_KEPT_FOR_ISSUER if for_issuer else _KEPT))))
 
 
 def restored(plain: bytes, *, repeat: bool = False) -> Message:

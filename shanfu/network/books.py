@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from shanfu.hosts import BY_NAME, LOOKUP, SEAL, mak_label, mmk_label, pik_label
+from shanfu.hosts import BY_NAME, LOOKUP, SEAL, VAULT, mak_label, mmk_label, pik_label
 from shanfu.hsm import KeyBlock, Keyring, KeyRow, keys_table
+from shanfu.network.accounts import Account
 from shanfu.network.config import NetworkConfig
 from shanfu.network.forward import BY_FORWARD_NAME, DUE_FORWARDS, FORWARDS, HURRY, ForwardRow
-from shanfu.network.journal import JOURNAL, OVERDUE, JournalRow
+from shanfu.network.journal import FORGETTABLE, JOURNAL, OVERDUE, JournalRow
 from shanfu.network.members import ALL_MEMBERS, BY_STATION, DUE_RESETS, MEMBERS, READY, RESETS, MemberRow, ResetRow
 from shanfu.network.positions import POSITIONS
 from shanfu.network.requests import Arrival, Kind
@@ -55,6 +56,7 @@ class NetworkBooks:
         self.state = the_state(self._states, now_ms, config.cut_off_minute)
         self._routes: RouteTable | None = None
         self._candidates: dict[str, list[KeyBlock]] = {}
+        self.accounts: dict[str, Account] = {}  # what tokens stand for, by the name of the transaction, as learnt in this turn
 
     def save(self) -> None:
         """Write every changed and added row through the transaction."""
@@ -95,7 +97,7 @@ class NetworkBooks:
         self.members.load(BY_STATION, keys)
         self.resets.load(BY_STATION, keys)
         labels = [label(station) for station in wanted for label in (mak_label, mmk_label, pik_label)]
-        self.keys.load([LOOKUP, SEAL, *labels])
+        self.keys.load([LOOKUP, SEAL, VAULT, *labels])
 
     def member(self, station: str) -> MemberRow | None:
         """Return the member behind a station; it was loaded."""
@@ -141,13 +143,21 @@ class NetworkBooks:
         items = self.forwards.load(BY_FORWARD_NAME, carried) if carried else []
         self.journal.load(BY_NAME, names + [(item.bucket, item.original) for item in items if item.original])
 
+    def find_stray(self, arrival: Arrival, buckets: int) -> None:
+        """Look in every bucket for what an answer is about that does not say whose it is, and move it there."""
+        everywhere = [(bucket, arrival.name) for bucket in range(buckets)]
+        rows, items = self.journal.load(BY_NAME, everywhere), self.forwards.load(BY_FORWARD_NAME, everywhere)
+        self.journal.load(BY_NAME, [(item.bucket, item.original) for item in items if item.original])
+        arrival.bucket = next((bucket for bucket in [row.bucket for row in rows] + [i.bucket for i in items]), arrival.bucket)
+
     def row(self, bucket: int, name: str) -> JournalRow | None:
         """Return a journal row by its name; it was loaded."""
         return self.journal.find(BY_NAME, (bucket, name)) if name else None
 
-    def item(self, bucket: int, name: str) -> ForwardRow | None:
-        """Return a store-and-forward item by its name; it was loaded."""
-        return self.forwards.find(BY_FORWARD_NAME, (bucket, name)) if name else None
+    def item(self, bucket: int, name: str, target: str = "") -> ForwardRow | None:
+        """Return a store-and-forward item by its name, the one for `target` where that is given; it was loaded."""
+        items = self.forwards.all(BY_FORWARD_NAME, (bucket, name)) if name else []
+        return next((item for item in items if target in ("", item.target)), None)
 
     def load_item(self, bucket: int, name: str) -> ForwardRow | None:
         """Fetch one item by its name."""
@@ -157,6 +167,10 @@ class NetworkBooks:
     def overdue(self) -> list[JournalRow]:
         """Return waiting transactions whose deadline has passed, a bounded number."""
         return self.journal.select(OVERDUE, (self.now_ms,))
+
+    def forgettable(self, day: str) -> list[JournalRow]:
+        """Return rows of before `day` that still hold what a token stood for, a bounded number."""
+        return self.journal.select(FORGETTABLE, (day,))
 
     def due_items(self, station: str) -> list[ForwardRow]:
         """Return what is to be sent to a station now, a bounded number, earlier items of a card first."""

@@ -24,10 +24,12 @@ class NetworkConfig:
     name: str = "network"
     buckets: int = 1  # 1 on SQLite: more would turn appends into one page per row
     issuer_timeout_ms: int = 20_000  # how long an issuer may think; must end before we give it up
+    tsp_timeout_ms: int = 0  # how long the token service may take before the issuer is asked; 0: most of what he leaves
     timeout_ms: int = 30_000  # the network's share of the nested time-outs
     cut_off: str = "23:00"  # China Standard Time
     retry_ms: tuple[int, ...] = (30_000, 60_000, 120_000, 240_000, 480_000)  # store-and-forward; the last goes on
     refusals_most: int = 8  # then an item is a dead letter
+    keep_account_days: int = 30  # how long what a token stood for may serve a late reversal
     reset_retry_ms: int = 10_000  # an unanswered key reset is asked again
 
     @classmethod
@@ -40,10 +42,16 @@ class NetworkConfig:
     def check(self) -> None:
         """Raise ConfigError when a value makes no sense or the time-outs do not nest."""
         check_institution(self.institution, "network: institution")
-        check_positive(self, "network", "buckets", "issuer_timeout_ms", "timeout_ms", "refusals_most", "reset_retry_ms")
-        if self.issuer_timeout_ms >= self.timeout_ms:
+        check_positive(
+            self, "network", "buckets", "issuer_timeout_ms", "timeout_ms", "refusals_most", "reset_retry_ms",
+            "keep_account_days",
+        )  # fmt: skip
+        inner, ours = self.issuer_timeout_ms, self.timeout_ms
+        if inner >= ours:
+            raise ConfigError(f"network: timeout_ms is {ours}, it must be longer than the issuer's {inner}")
+        if not 0 <= self.tsp_timeout_ms < ours - inner:
             raise ConfigError(
-                f"network: timeout_ms is {self.timeout_ms}, it must be longer than the issuer's {self.issuer_timeout_ms}"
+                f"network: tsp_timeout_ms is {self.tsp_timeout_ms}, with the issuer's {inner} it must stay below our {ours}"
             )
         if not self.retry_ms or any(type(pause) is not int or pause < 1 for pause in self.retry_ms):
             raise ConfigError(f"network: retry_ms is {list(self.retry_ms)}, it must list pauses of 1 or more")
@@ -56,6 +64,11 @@ class NetworkConfig:
         """The cut-off as minutes after midnight, China Standard Time."""
         hours, _, minutes = self.cut_off.partition(":")
         return int(hours) * MINUTES + int(minutes)
+
+    @property
+    def token_service_ms(self) -> int:
+        """How long the token service may take: what is set, or four fifths of what the issuer's time leaves of ours."""
+        return self.tsp_timeout_ms or (self.timeout_ms - self.issuer_timeout_ms) * 4 // 5
 
     def pause_ms(self, attempts: int) -> int:
         """Return how long to wait after so many attempts of store-and-forward."""

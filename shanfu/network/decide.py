@@ -3,6 +3,9 @@
 First whether the message may be listened to at all (is the sender signed on, is it authentic, does it speak for itself), then
 whether it was answered before, then whether it makes sense, and last where it goes. A check returns the reason for a refusal
 or None; the chain's order is the order of the tuple.
+
+A token's request goes to the token service. What its answer resolves it to is decided about once more, by the chain of
+answers: may the issuer of the card behind it be asked?
 """
 
 from collections.abc import Callable
@@ -10,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shanfu.hosts import State
-from shanfu.iso8583 import ResponseCode
+from shanfu.iso8583 import Message, ResponseCode
+from shanfu.network.accounts import Account
 from shanfu.network.forward import ForwardRow
 from shanfu.network.journal import JournalRow
 from shanfu.network.members import MemberRow
@@ -23,7 +27,11 @@ __all__ = ["CHAINS", "Check", "Facts", "decide"]
 
 @dataclass(slots=True)
 class Facts:
-    """All that a decision may look at. `pin_ok` is None without a PIN, `away` tells that the issuer cannot be asked."""
+    """All that a decision may look at. `pin_ok` is None without a PIN, `away` tells that nobody can be asked along the route.
+
+    `tsp` tells that the route leads to a token service. Of an answer about a token: `account`, what the token stands for, and
+    `request`, what was kept of the acquirer's.
+    """
 
     arrival: Arrival
     sender: MemberRow | None
@@ -33,9 +41,12 @@ class Facts:
     carried: ForwardRow | None = None
     original: JournalRow | None = None
     route: RouteRow | None = None
+    tsp: bool = False
     away: bool = True
     pin_keys: bool = True
     pin_ok: bool | None = None
+    request: Message | None = None
+    account: Account | None = None
 
 
 Check = Callable[[Facts], Reason | None]
@@ -134,9 +145,16 @@ def issuer_known(facts: Facts) -> Reason | None:
     return None if facts.route else Reason.NO_ISSUER
 
 
+def account_is_a_card(facts: Facts) -> Reason | None:
+    """What a token stands for is a card, not another token."""
+    return Reason.NO_ISSUER if facts.tsp else None
+
+
 def issuer_there(facts: Facts) -> Reason | None:
-    """The issuer's link stands, it has signed on, and its keys are agreed."""
-    return Reason.ISSUER_AWAY if facts.away else None
+    """The link of the issuer, or of the token service, stands, it has signed on, and its keys are agreed."""
+    if not facts.away:
+        return None
+    return Reason.TSP_AWAY if facts.tsp else Reason.ISSUER_AWAY
 
 
 def pin_keys_there(facts: Facts) -> Reason | None:
@@ -176,8 +194,11 @@ _HEARD: Final[tuple[Check, ...]] = (
     sender_acquires,
 )  # fmt: skip
 _ONLINE: Final[tuple[Check, ...]] = (*_HEARD, issuer_known, issuer_there, pin_keys_there, pin_readable)
+_RESOLVED: Final[tuple[Check, ...]] = (issuer_known, account_is_a_card, issuer_there, pin_keys_there, pin_readable)
 # fmt: off
 CHAINS: Final[dict[Kind, tuple[tuple[Check, ...], Reason]]] = {
+    Kind.ADVICE_ANSWER: ((issuer_known, account_is_a_card),   Reason.RESOLVED),
+    Kind.ANSWER:   (_RESOLVED,                                Reason.RESOLVED),
     Kind.BALANCE:  (_ONLINE,                                  Reason.FORWARDED),
     Kind.PURCHASE: (_ONLINE,                                  Reason.FORWARDED),
     Kind.REFUND:   ((*_HEARD, issuer_known),                  Reason.ACCEPTED),

@@ -4,11 +4,15 @@ There is no start-up code: after a crash the rows say what is due. An item that 
 to the dead letters; it holds up nobody but its own card, and that only until then.
 """
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
+from shanfu.clock import local
 from shanfu.hosts import mak_label, name_of
 from shanfu.iso8583 import INTERBANK, InterbankFrame, Message, NetworkCode, ReversalReason
-from shanfu.network.answers import answer, cut_off_news, header, restored, reversal_of
+from shanfu.network.accounts import Account
+from shanfu.network.answers import about_account, answer, cut_off_news, header, restored, reversal_of
 from shanfu.network.books import NetworkBooks
 from shanfu.network.config import NetworkConfig
 from shanfu.network.forward import ForwardRow
@@ -18,10 +22,10 @@ from shanfu.network.members import MemberRow
 from shanfu.network.positions import PositionRow, live_positions
 from shanfu.network.prove import Letter, Prover
 from shanfu.network.reasons import Reason
-from shanfu.network.record import bury, expire, own_item, put_off
+from shanfu.network.record import bury, expire, forget, own_item, put_off
 from shanfu.network.state import passed, successor
 
-__all__ = ["Duties", "keep", "sealed_context"]
+__all__ = ["Duties", "accounts_of", "for_issuer", "keep", "sealed_context"]
 
 UNOPENABLE: Final = "A7"  # last_code of an item whose kept message was tampered with
 CLOSE: Final = "close"
@@ -45,33 +49,52 @@ class Duties:
         given_up = books.overdue()
         letters = self.give_up(given_up, books, Reason.ISSUER_SILENT)
         carried, said = self._carry_on(books)
+        self._forget_accounts(books)
         return letters + carried + self._management.unanswered(books), remarks + said, given_up
 
     # -- time-outs -----------------------------------------------------------------------------------------------------
 
     def give_up(self, rows: list[JournalRow], books: NetworkBooks, reason: Reason) -> list[Letter]:
-        """Tell the acquirers that no answer came that counts, and put a reversal for each issuer into store-and-forward."""
+        """Tell the acquirers that no answer came that counts, and put a reversal for who was asked into store-and-forward.
+
+        Of a token payment both the token service and, once he was asked, the issuer hear; he about the card behind the token.
+        """
         if not rows:
             return []
         books.load_stations(station for row in rows for station in (row.origin, row.target))
         sealed = [(row.kept, sealed_context("journal", row.name)) for row in rows]
+        accounts = accounts_of(self._prover, rows, books)
         letters, reversals = [], []
-        for row, plain in zip(rows, self._prover.unseal(sealed, books), strict=True):
-            expire(books, row, reason)
+        for row, account, plain in zip(rows, accounts, self._prover.unseal(sealed, books), strict=True):
+            expire(books, row, Reason.TSP_SILENT if row.at_tsp and reason is Reason.ISSUER_SILENT else reason)
             if plain is None:
                 continue  # tampered with: nobody can be told; the acquirer's own time-out takes over
             request = restored(plain)
             if row.processing_code != NEVER_REVERSED:
-                reversals.append(self._reverse(request, row, books))
+                reversals += self._reverse(request, row, books, account=account)
             letters.append(self.to_station(books, row.origin, answer(request, row)))
         keep(self._prover, reversals, books)
         return letters
 
-    def _reverse(self, request: Message, row: JournalRow, books: NetworkBooks) -> tuple[ForwardRow, Message]:
+    def _reverse(
+        self, request: Message, row: JournalRow, books: NetworkBooks, *, account: Account | None
+    ) -> list[tuple[ForwardRow, Message]]:
+        made = [self._reversal(request, row, books, target=row.tsp or row.target)]
+        if row.tsp and not row.at_tsp:
+            made.append(for_issuer(*self._reversal(request, row, books, target=row.target), row, account))
+        return made
+
+    def _reversal(self, request: Message, row: JournalRow, books: NetworkBooks, *, target: str) -> tuple[ForwardRow, Message]:
         why = ReversalReason.BAD_MAC if row.reason == Reason.ANSWER_MAC_WRONG.name else ReversalReason.NO_ANSWER
         seq = books.next_forward()
         message = reversal_of(request, row, network=self._config.institution, why=why.value, seq=seq, now_ms=books.now_ms)
-        return own_item(books, message, name=name_of(message), seq=seq, target=row.target, row=row), message
+        return own_item(books, message, name=name_of(message), seq=seq, target=target, row=row), message
+
+    def _forget_accounts(self, books: NetworkBooks) -> None:
+        """Drop what tokens stood for on days of which nothing can come back any more."""
+        day = (local(books.now_ms) - timedelta(days=self._config.keep_account_days)).strftime("%Y%m%d")
+        for row in books.forgettable(day):
+            forget(row)
 
     def to_station(self, books: NetworkBooks, station: str, message: Message) -> Letter:
         """Address a message that carries a MAC under the station's key in force."""
@@ -129,6 +152,22 @@ class Duties:
         books.load_stations([])
         keep(self._prover, news, books)
         return [f"business date {day} closed, {state.business_date} opened"]
+
+
+def accounts_of(prover: Prover, rows: Sequence[JournalRow], books: NetworkBooks) -> list[Account | None]:
+    """Return what the tokens of these transactions stand for; None where that is not known, or was tampered with."""
+    held = [row for row in rows if row.sealed and row.name not in books.accounts]
+    plains = prover.unseal([(row.behind, sealed_context("account", row.name)) for row in held], books)
+    found = {row.name: Account.restored(plain) for row, plain in zip(held, plains, strict=True) if plain is not None}
+    return [found.get(row.name) or books.accounts.get(row.name) for row in rows]
+
+
+def for_issuer(item: ForwardRow, message: Message, row: JournalRow, account: Account | None) -> tuple[ForwardRow, Message]:
+    """Return an item about a token as its issuer gets it; without its account nobody can be told, so somebody has to look."""
+    if account is None:
+        bury(item, UNOPENABLE)
+        return item, message
+    return item, about_account(message, account, issuer=row.issuer)
 
 
 def keep(prover: Prover, items: list[tuple[ForwardRow, Message]], books: NetworkBooks) -> None:

@@ -1,6 +1,6 @@
 """What the network tells those who watch of its decisions: every check with its result, and how transactions ended.
 
-Of a PAN the first six and last four digits stay.
+Of a PAN, and of a token, the first six and last four digits stay.
 """
 
 from shanfu.events import Event
@@ -24,16 +24,21 @@ def decision_event(source: str, facts: Facts, reason: Reason, *, at_ms: int) -> 
 
 
 def outcome_event(source: str, row: JournalRow, *, at_ms: int) -> Event:
-    """Tell how a transaction that waited for its issuer has ended."""
-    reason = Reason[row.reason]
+    """Tell how a transaction that waited for its issuer, or for the token service, has ended."""
+    known = Reason.__members__.get(row.reason)
+    words = known.en if known else f"{Reason.TOKEN_REFUSED.en}: {row.reason}"
     detail = {"issuer": row.issuer, "state": row.state, "response code": row.response_code}
-    title = f"{row.response_code} {reason.en}"
+    if row.tsp:
+        detail["token service"] = row.tsp
+    title = f"{row.response_code} {words}"
     return Event(source=source, title=title, detail=detail, reason=row.reason, trace=row.name, at_ms=at_ms)
 
 
 def explain(facts: Facts, reason: Reason) -> dict[str, str]:
     """Return every check of the chain with its result: right, refused with its reason, or not reached."""
-    told = {"card": mask_pan(facts.arrival.pan)}
+    told = {"card": mask_pan(facts.arrival.number)}
+    if facts.account:
+        told["stands for"] = mask_pan(facts.account.pan)
     if facts.route:
         told["route"] = f"{facts.route.prefix}… to {facts.route.institution} at {facts.route.station}"
     checks = CHAINS[facts.arrival.kind][0]

@@ -1,9 +1,13 @@
 """Store-and-forward: what was accepted by commit and must reach a member, however long that takes.
 
-Reversals and refunds on their way to issuers, the network's own reversals, and the cut-off's news to every member. A row is
-OPEN until its answer ends it; DONE rows stay, since they answer the sender's repeats. `kept` is the message, sealed, and
-empty once nothing is to be sent any more. A DEAD row is a dead letter: it was refused too often, cannot be opened, or is a
-refund that its issuer finally refused; somebody has to look at it, and nobody waits behind it.
+Reversals and refunds on their way to issuers, the network's own reversals, how token payments ended on its way to the token
+service, and the cut-off's news to every member. A row is OPEN until its answer ends it; DONE rows stay, since they answer the
+sender's repeats. `kept` is the message, sealed, and empty once nothing is to be sent any more. A DEAD row is a dead letter: it
+was refused too often, cannot be opened, or is a refund that its issuer finally refused; somebody has to look at it, and nobody
+waits behind it.
+
+One name may be two items, to the token service and to the issuer: each is acknowledged on its own. A token's refund goes to the
+service first, and with its answer turns to the issuer.
 
 Items of one card to one member keep their order: a later one waits until the earlier ones have ended. Other cards pass.
 """
@@ -61,7 +65,7 @@ class ForwardRow:
 
 _TABLE: Final = book_of("forwards", METADATA, ForwardRow, "seq")
 _OPEN: Final = _TABLE.c.state == Carried.OPEN.value
-Index("forwards_name", _TABLE.c.bucket, _TABLE.c.name, unique=True)
+Index("forwards_name", _TABLE.c.bucket, _TABLE.c.name, _TABLE.c.target, unique=True)
 open_index("forwards_card", _TABLE.c.target, _TABLE.c.card, _TABLE.c.seq, where=_OPEN)
 open_index("forwards_open", _TABLE.c.target, _TABLE.c.next_ms, where=_OPEN)
 FORWARDS: Final = Shelf(_TABLE, ForwardRow)

@@ -3,7 +3,7 @@
 A member speaks first when its link stands (0820/001). The network answers, then resets the keys under the member's master
 key (MMK): first the MAK, whose message and answer are authenticated with the *new* key, then the PIK under the MAK. A new key
 lies in the books as a reset until the member has confirmed it, and a reset that nobody answers is sent again. With the second
-confirmation the member is ready: what store-and-forward kept for it goes out.
+confirmation the member is ready: what store-and-forward kept for it goes out. A token service sees no PIN and gets no PIK.
 """
 
 from typing import Final
@@ -128,11 +128,10 @@ class Management:
         is_mak = reset.usage == KeyUsage.MAK.name
         if not self._prover.right_mac(message, [new] if is_mak else books.candidates(mak_label(station))):
             return f"dropped 0810: the confirmation of the {reset.usage} is not authentic", []
-        if is_mak:
-            books.install(mak_label(station), new)
+        books.install(mak_label(station) if is_mak else pik_label(station), new)
+        if is_mak and member.moves_pins:
             return "key reset: new MAK in force", [self._begin_reset(member, KeyUsage.PIK, books)]
-        books.install(pik_label(station), new)
         books.resets.remove(reset)
         member.ready = 1
         books.hurry(station)
-        return "key reset: new PIK in force, the member is ready", []
+        return f"key reset: new {reset.usage} in force, the member is ready", []

@@ -2,7 +2,8 @@
 
 An institution with one link has a station of its own identifier; one whose acquirer and issuer dial apart has two stations.
 Being signed on belongs to a life of the network's process: after a crash every link is new, and nobody is signed on who has
-not said so to *this* process. `ready` means that the key resets after signing on were confirmed too.
+not said so to *this* process. `ready` means that the key resets after signing on were confirmed too; a token service needs
+no PIN key, so its MAK is enough.
 
 `resets` keeps the new key of a reset under way until the member has confirmed it.
 """
@@ -25,7 +26,7 @@ MOST_RESETS: Final = 64  # a tick's share when all members sign on at once
 
 @dataclass(slots=True)
 class MemberRow:
-    """One link. `acquirer` and `issuer` are 0 or 1; `signed_on_ms` counts only with our own `life`."""
+    """One link. `acquirer`, `issuer` and `tsp` (token service) are 0 or 1; `signed_on_ms` counts only with our own `life`."""
 
     bucket: int
     station: str
@@ -33,6 +34,7 @@ class MemberRow:
     name: str
     acquirer: int
     issuer: int
+    tsp: int
     signed_on_ms: int
     ready: int
     life: str
@@ -44,6 +46,11 @@ class MemberRow:
     def reachable(self, life: str) -> bool:
         """Whether requests may be sent: signed on, and the keys are agreed."""
         return self.ready == 1 and self.signed_on(life)
+
+    @property
+    def moves_pins(self) -> bool:
+        """Whether PIN blocks cross its link."""
+        return bool(self.acquirer or self.issuer)
 
     def sign_off(self) -> None:
         """Forget that the member was there."""

@@ -5,18 +5,18 @@ MAK whose reset is not yet confirmed counts as newest, since the member may spea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from shanfu.errors import IntegrityError
-from shanfu.hosts import LOOKUP, SEAL, interbank_trial, mak_label, pik_label, right_macs, seal_interbank, try_keys
-from shanfu.hsm import HSM, KeyBlock, PINBlockFormat, PINTranslation
+from shanfu.hosts import LOOKUP, SEAL, VAULT, interbank_trial, mak_label, pik_label, right_macs, seal_interbank, try_keys
+from shanfu.hsm import HSM, KeyBlock, PINBlockFormat, PINTranslation, SealedPAN
 from shanfu.iso8583 import InterbankFrame, Message
 from shanfu.links import Outbound
 from shanfu.network.books import NetworkBooks
 from shanfu.network.requests import Arrival
 
-__all__ = ["Letter", "Prover"]
+__all__ = ["Letter", "PINMove", "Prover"]
 
 PIN_FORMS: Final = {"1": PINBlockFormat.X98_NO_PAN, "2": PINBlockFormat.ISO_0}  # DE53 first digit (Q/CUP 006 DE53)
 
@@ -28,6 +28,20 @@ class Letter:
     station: str
     frame: InterbankFrame
     key: KeyBlock | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PINMove:
+    """A PIN block to be moved from one link's key to another's; `number` is the card's it was made for.
+
+    With `record`, what the vault sealed of a token, the new block is for the PAN inside, which nobody outside the HSM needs.
+    """
+
+    message: Message
+    number: str = field(repr=False)
+    origin: str
+    target: str
+    record: bytes = field(default=b"", repr=False)
 
 
 class Prover:
@@ -55,21 +69,25 @@ class Prover:
     # -- cards ---------------------------------------------------------------------------------------------------------
 
     def lookups(self, arrivals: Sequence[Arrival], books: NetworkBooks) -> None:
-        """Fill in each message's card: the keyed hash of its PAN; without a PAN there is none."""
-        with_pan = [arrival for arrival in arrivals if arrival.pan]
-        if not with_pan:
+        """Fill in each message's card, the keyed hash of its number, and that of DE2 beside a token; of none there is none."""
+        numbered = [arrival for arrival in arrivals if arrival.number]
+        beside = [arrival for arrival in numbered if arrival.token and arrival.pan]
+        if not numbered:
             return
-        hashes = self.hsm.lookup(books.keys.current(LOOKUP), [arrival.pan.encode() for arrival in with_pan])
-        for arrival, card in zip(with_pan, hashes, strict=True):
+        numbers = [arrival.number for arrival in numbered] + [arrival.pan for arrival in beside]
+        hashes = self.hsm.lookup(books.keys.current(LOOKUP), [number.encode() for number in numbers])
+        for arrival, card in zip(numbered, hashes, strict=False):
             arrival.card = card
+        for arrival, account in zip(beside, hashes[len(numbered) :], strict=True):
+            arrival.account = account
 
-    def pins(self, wanted: Sequence[tuple[Arrival, str]], books: NetworkBooks) -> list[bytes | None]:
-        """Move each message's PIN block from its sender's key to the key of the station named beside it."""
+    def pins(self, moves: Sequence[PINMove], books: NetworkBooks) -> list[bytes | None]:
+        """Move these PIN blocks; None for each that cannot be read, or whose record is not this token's."""
 
         def ask(asked: list[tuple[int, KeyBlock]]) -> Sequence[bytes | None]:
-            return self.hsm.translate_pins([_pin_job(*wanted[at], key=key, books=books) for at, key in asked])
+            return self.hsm.translate_pins([_pin_job(moves[at], key=key, books=books) for at, key in asked])
 
-        return try_keys([books.candidates(pik_label(arrival.station)) for arrival, _ in wanted], ask, failed=None)
+        return try_keys([books.candidates(pik_label(move.origin)) for move in moves], ask, failed=None)
 
     # -- what is kept --------------------------------------------------------------------------------------------------
 
@@ -100,14 +118,15 @@ def _mac_keys(books: NetworkBooks, station: str) -> list[KeyBlock]:
     return [KeyBlock(reset.block), *installed] if reset and reset.usage == "MAK" else installed
 
 
-def _pin_job(arrival: Arrival, station: str, *, key: KeyBlock, books: NetworkBooks) -> PINTranslation:
-    message = arrival.message
+def _pin_job(move: PINMove, *, key: KeyBlock, books: NetworkBooks) -> PINTranslation:
+    message = move.message
     form = PIN_FORMS[message.text(53)[:1]]
     return PINTranslation(
         block=message.binary(52),
         from_key=key,
-        to_key=books.candidates(pik_label(station))[0],
+        to_key=books.candidates(pik_label(move.target))[0],
         from_format=form,
         to_format=form,
-        pan=arrival.pan,
+        pan=move.number,
+        account=SealedPAN(key=books.keys.current(VAULT), sealed=move.record) if move.record else None,
     )

@@ -1,7 +1,7 @@
 """Why the network answers as it does: every outcome has a name, a response code and words for people.
 
 A refusal is a value. Journals and events keep the name; several names share a code where the trade has no finer one. What an
-issuer decided is ANSWERED, whatever its code.
+issuer decided is ANSWERED, whatever its code; a payment that the token service refused keeps the service's own reason.
 
 Called by `decide`, `record`, `answers` and the doors. Source: the response codes as terminals show them (Q/CUP 009).
 """
@@ -40,9 +40,14 @@ class Reason(HostReason):
     ORIGINAL_ANOTHER_CARDS = ("25", "original is another card's",                   "原交易非本卡",           False)
     PIN_UNREADABLE         = ("99", "PIN block cannot be read",                     "密码格式错",             True)
     REPEATED               = ("",   "repeat, answered as before",                   "重复报文，按原结果应答", False)
+    RESOLVED               = ("",   "token resolved, the issuer is asked",          "标记已还原，转发发卡方", False)
     REVERSED_EARLIER       = ("94", "its reversal came before",                     "冲正先于原交易到达",     False)
     REVERSED_MEANWHILE     = ("",   "reversed by the acquirer before the answer",   "应答前已被冲正",         False)
     STILL_WAITING          = ("",   "repeat while the issuer is asked, dropped",    "等待发卡方应答，已丢弃", False)
+    TOKEN_REFUSED          = ("",   "refused by the token service",                 "标记服务方拒绝",         False)
     TOMBSTONE_KEPT         = ("00", "original not seen, reversal remembered",       "未见原交易，已登记冲正", False)
+    TSP_AWAY               = ("91", "token service is not signed on",               "标记服务方未签到",       True)
+    TSP_REJECTED           = ("96", "token service sent the message back",          "标记服务方拒收报文",     True)
+    TSP_SILENT             = ("98", "no answer from the token service, reversed",   "标记服务方超时，已冲正", True)
     UNKNOWN_KIND           = ("12", "not a kind of message we serve",               "无效交易",               False)
     # fmt: on

@@ -1,8 +1,12 @@
 """What changes: the only place where rows of transactions are made or altered.
 
-Each function does one thing that happened: a transaction began, was refused, was answered, ran out of time, was reversed; an
-item was put into store-and-forward, acknowledged, refused. Decisions were made before.
+Each function does one thing that happened: a transaction began, was refused, was answered, ran out of time, was reversed; a
+token was resolved; an item was put into store-and-forward, acknowledged, refused. Decisions were made before.
 """
+
+import re
+from dataclasses import replace
+from typing import Final
 
 from shanfu.hosts import State
 from shanfu.iso8583 import Message, ResponseCode
@@ -16,9 +20,11 @@ from shanfu.network.reasons import Reason
 from shanfu.network.requests import Kind
 
 __all__ = [
-    "acknowledge", "begin", "bury", "carry", "end", "expire", "move", "own_item", "put_off", "refuse_item", "refuse_waiting",
-    "reverse",
+    "acknowledge", "begin", "bury", "carry", "end", "expire", "forget", "move", "own_item", "pass_on", "put_off", "refuse_item",
+    "refuse_waiting", "resolve", "reverse", "turn_down", "twin",
 ]  # fmt: skip
+
+REASON_NAME: Final = re.compile(r"[A-Z][A-Z_]{0,39}")  # of a token service; no digits: a journal's reason is shown to people
 
 
 # -- transactions ------------------------------------------------------------------------------------------------------
@@ -38,9 +44,41 @@ def begin(books: NetworkBooks, facts: Facts, reason: Reason, *, deadline_ms: int
         card=arrival.card, origin=arrival.station, target=route.station if route else "",
         state=states.get(reason, State.DECLINED).value, response_code=reason.code, reason=reason.name, auth_code="",
         balances="", chip=b"", kept=b"", deadline_ms=deadline_ms, arrived_ms=books.now_ms,
+        tsp=route.station if route and facts.tsp else "", account="", par="", behind=b"", sealed=0,
     )
     # fmt: on
     return books.journal.add(row)
+
+
+def resolve(books: NetworkBooks, row: JournalRow, facts: Facts, *, deadline_ms: int) -> None:
+    """Note what the token stands for, and that the issuer of the card is asked now."""
+    _know(books, row, facts)
+    row.reason, row.deadline_ms = Reason.RESOLVED.name, deadline_ms
+
+
+def turn_down(books: NetworkBooks, row: JournalRow, answer: Message, reason: str) -> None:
+    """Take the token service's refusal: its code, and its own name for why."""
+    row.response_code = answer.text(39)
+    row.reason = reason if REASON_NAME.fullmatch(reason) else Reason.TOKEN_REFUSED.name
+    _leave_waiting(row)
+    move(books, row, State.DECLINED)
+
+
+def _know(books: NetworkBooks, row: JournalRow, facts: Facts) -> None:
+    """Enter the account behind a token; where the money counts already, it counts to the right issuer from now on."""
+    account, route = facts.account, facts.route
+    assert account
+    assert route
+    row.account, row.par, row.target = facts.arrival.account, account.par, route.station
+    if row.issuer != route.institution:
+        before = counted(row)
+        row.issuer = route.institution
+        _adjust(books, row, before)
+
+
+def forget(row: JournalRow) -> None:
+    """Drop what a token stood for: nothing can come back any more."""
+    row.behind, row.sealed = b"", 0
 
 
 def end(books: NetworkBooks, row: JournalRow, answer: Message) -> None:
@@ -48,7 +86,7 @@ def end(books: NetworkBooks, row: JournalRow, answer: Message) -> None:
     code = answer.text(39)
     approved = ResponseCode.of(code).approved
     row.response_code, row.reason = code, Reason.ANSWERED.name
-    row.chip = answer.binary(55, b"")
+    row.chip = b"" if row.tsp else answer.binary(55, b"")  # a token's issuer holds no key of its, and DE55 may name the card
     if approved:
         row.auth_code, row.balances = answer.text(38, ""), answer.text(54, "")
     _leave_waiting(row)
@@ -81,6 +119,10 @@ def move(books: NetworkBooks, row: JournalRow, state: State) -> None:
     """Change the state; what that changes in the positions of a closed day is written there as an adjustment."""
     before = counted(row)
     row.state = state.value
+    _adjust(books, row, before)
+
+
+def _adjust(books: NetworkBooks, row: JournalRow, before: list[tuple[str, int]]) -> None:
     if row.business_date >= books.state.business_date:
         return
     changes = [(who, -amount, -1) for who, amount in before] + [(who, amount, 1) for who, amount in counted(row)]
@@ -115,6 +157,17 @@ def carry(books: NetworkBooks, facts: Facts, reason: Reason) -> ForwardRow:
     return books.forwards.add(item)
 
 
+def twin(books: NetworkBooks, item: ForwardRow, *, target: str) -> ForwardRow:
+    """Carry a reversal to another member as well: of a token payment both issuer and token service hear."""
+    return books.forwards.add(replace(item, seq=books.next_forward(), target=target))
+
+
+def pass_on(books: NetworkBooks, item: ForwardRow, row: JournalRow, facts: Facts) -> None:
+    """Turn a token's refund, which the token service has resolved, to the card's issuer."""
+    _know(books, row, facts)
+    item.target, item.attempts, item.refusals, item.last_code, item.next_ms = row.target, 0, 0, "", books.now_ms
+
+
 def own_item(books: NetworkBooks, message: Message, *, name: str, seq: int, target: str, row: JournalRow | None) -> ForwardRow:
     """Put a message of our own into store-and-forward: a reversal of `row`, or news for a member."""
     # fmt: off
@@ -139,16 +192,20 @@ def put_off(books: NetworkBooks, item: ForwardRow, config: NetworkConfig) -> Non
 def acknowledge(books: NetworkBooks, item: ForwardRow, code: str) -> None:
     """End an item that its target has taken; an original that was given up is now known to be reversed.
 
-    A refund that ends with another code than 00 was not booked: its money is in question, so it is a dead letter.
+    A refund that ends with another code than 00 was not booked: its money is in question, so it is a dead letter. A token
+    payment is reversed when its issuer says so, once he was asked; how it ended nobody asks again, so that item goes.
     """
     item.last_code = code
+    if item.mti == "0220" and not item.origin:
+        books.forwards.remove(item)
+        return
     if item.mti == "0220" and code != ResponseCode.APPROVED:
         bury(item, code)
         return
     item.state, item.kept = Carried.DONE.value, b""
     if item.mti == "0420" and item.original:
         original = books.row(item.bucket, item.original)
-        if original is not None and original.state == State.EXPIRED:
+        if original is not None and original.state == State.EXPIRED and item.target == original.target:
             move(books, original, State.REVERSED)
 
 

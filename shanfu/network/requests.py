@@ -3,14 +3,17 @@
 `read` turns a decoded interbank message into an `Arrival`. It never raises: what is missing stands in `fault` (a field path),
 so that the refusal goes through the same decision as every other. Kinds and their fields follow the wires page; a name is
 DE7, DE11, DE32 and DE33, and DE90 holds that of an original with institutions padded to eleven digits (ISO 8583 DE90).
+
+Token data (DE63) is read from answers, and from what comes back rejected: it says which token a message with a PAN is about.
 """
 
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from shanfu.errors import DecodeError
 from shanfu.hosts import institution, name_of, original_name
-from shanfu.iso8583 import InterbankFrame, Message
+from shanfu.iso8583 import InterbankFrame, Message, TokenAnswer, is_request
 
 __all__ = ["ASKED", "CARRIED", "Arrival", "Kind", "read"]
 
@@ -56,7 +59,11 @@ _UNKNOWN: Final = (Kind.UNKNOWN, _IDENTITY)
 
 @dataclass(slots=True)
 class Arrival:
-    """One message. `card` and `bucket` are filled in by the host (keyed hash of the PAN); `fault` names a wrong field."""
+    """One message; `fault` names a wrong field.
+
+    `card` and `bucket` are filled in by the host: the keyed hash of the token it is about, where it says one, else of DE2;
+    beside a token, `account` is that of DE2. `words` is what an answer says of a token.
+    """
 
     station: str
     frame: InterbankFrame = field(repr=False)
@@ -68,7 +75,9 @@ class Arrival:
     currency: str
     acquirer: str
     fault: str
+    words: TokenAnswer | None = None
     card: str = ""
+    account: str = ""
     bucket: int = 0
     late: bool = False  # it waited longer than its sender does
 
@@ -76,6 +85,16 @@ class Arrival:
     def message(self) -> Message:
         """The message as it came."""
         return self.frame.message
+
+    @property
+    def token(self) -> str:
+        """The token that an answer names beside its DE2, or ""."""
+        return self.words.block.token if self.words and self.words.block else ""
+
+    @property
+    def number(self) -> str:
+        """What transactions are kept by: the token, where there is one, else DE2."""
+        return self.token or self.pan
 
     @property
     def has_pin(self) -> bool:
@@ -89,15 +108,25 @@ def read(frame: InterbankFrame, *, station: str) -> Arrival:
     fields, text, type_of = message.fields, message.text, message.mti[:3]
     kind, needed = _ANSWERS.get(type_of) or _KINDS.get((type_of, text(3, "")), _UNKNOWN)
     pan, original = text(2, ""), text(90, "")
-    fault = ""
+    fault, words = "", None
     if not fields.keys() >= needed:
         fault = f"DE{min(needed - fields.keys())}"
     elif kind in ASKED or kind in CARRIED:
         fault = _more(message, kind, pan)
+    if 63 in fields and (frame.header.rejected or not is_request(message.mti)):
+        words = _words(message)
     return Arrival(
         station, frame, kind, name_of(message), original_name(original), pan, int(text(4, "0")), text(49, ""),
-        institution(text(32, "")), fault,
+        institution(text(32, "")), fault, words,
     )  # fmt: skip
+
+
+def _words(message: Message) -> TokenAnswer | None:
+    """Return what an answer says of a token; what cannot be read says nothing."""
+    try:
+        return TokenAnswer.of_field(message.binary(63))
+    except DecodeError:
+        return None
 
 
 def _more(message: Message, kind: Kind, pan: str) -> str:

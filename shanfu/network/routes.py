@@ -1,5 +1,9 @@
 """Where a card's issuer is: BIN prefixes, the longest that fits decides (ISO 7812: the issuer stands in the first digits).
 
+Tokens have BINs of their own. Their routes lead to the station of the token service, which knows the card behind each; the
+institution named beside it is their issuer all the same, to whom positions count. Which station is a token service's, its
+member says.
+
 The table is read whole and kept while the books' `routes_version` stays the same: it is small, changes rarely, and a payment
 must not pay for it.
 """
@@ -18,7 +22,7 @@ BY_PREFIX: Final = ("bucket", "prefix")
 
 @dataclass(slots=True)
 class RouteRow:
-    """Cards beginning with `prefix` are `institution`'s, which is reached at `station`."""
+    """Cards or tokens beginning with `prefix` are `institution`'s; `station` is asked about them first."""
 
     bucket: int
     prefix: str

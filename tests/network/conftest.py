@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.network.mint import Mint
 from tests.network.switch import Switch
 from tests.postgres import postgres_server, postgres_url
 
@@ -24,3 +25,12 @@ def quiet(tmp_path: Path) -> Iterator[Switch]:
     switch = Switch(tmp_path)
     yield switch
     switch.store.close()
+
+
+@pytest.fixture
+def mint(tmp_path: Path) -> Iterator[Mint]:
+    """A switch with a token service; everybody has signed on."""
+    mint = Mint(tmp_path)
+    mint.sign_on()
+    yield mint
+    mint.store.close()

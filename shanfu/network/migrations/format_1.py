@@ -42,7 +42,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'OPEN'"),
         postgresql_where=sa.text("state = 'OPEN'"),
     )
-    op.create_index("forwards_name", "forwards", ["bucket", "name"], unique=True)
+    op.create_index("forwards_name", "forwards", ["bucket", "name", "target"], unique=True)
     op.create_index(
         "forwards_open",
         "forwards",
@@ -78,10 +78,23 @@ def upgrade() -> None:
         sa.Column("kept", sa.LargeBinary(), nullable=False),
         sa.Column("deadline_ms", sa.BigInteger(), nullable=False),
         sa.Column("arrived_ms", sa.BigInteger(), nullable=False),
+        sa.Column("tsp", sa.Text(), nullable=False),
+        sa.Column("account", sa.Text(), nullable=False),
+        sa.Column("par", sa.Text(), nullable=False),
+        sa.Column("behind", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "seq"),
         sqlite_with_rowid=False,
     )
     op.create_index("journal_name", "journal", ["bucket", "name"], unique=True)
+    op.create_index(
+        "journal_sealed",
+        "journal",
+        ["business_date"],
+        unique=False,
+        sqlite_where=sa.text("sealed = 1"),
+        postgresql_where=sa.text("sealed = 1"),
+    )
     op.create_index(
         "journal_waiting",
         "journal",
@@ -108,6 +121,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("acquirer", sa.BigInteger(), nullable=False),
         sa.Column("issuer", sa.BigInteger(), nullable=False),
+        sa.Column("tsp", sa.BigInteger(), nullable=False),
         sa.Column("signed_on_ms", sa.BigInteger(), nullable=False),
         sa.Column("ready", sa.BigInteger(), nullable=False),
         sa.Column("life", sa.Text(), nullable=False),
