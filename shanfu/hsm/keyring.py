@@ -22,6 +22,7 @@ SWITCH_OVER_MS = 300_000  # "some minutes", unverified: longer than any time-out
 
 KEPT_GENERATIONS = 3  # the newest, the one before it, and one that a peer may still be confirming
 BY_LABEL = ("bucket", "label")
+NEWEST_FIRST = ("label", "newest first")  # as what the store keeps a label's generations between turns
 
 
 def keys_table(metadata: MetaData, prefix: str = "") -> Table:
@@ -29,7 +30,7 @@ def keys_table(metadata: MetaData, prefix: str = "") -> Table:
     return book_of(f"{prefix}keys", metadata, KeyRow, "label", "generation")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class KeyRow:
     """One generation of a key; `block` is a TR-31 block under the host's LMK."""
 
@@ -41,15 +42,23 @@ class KeyRow:
 
 
 class Keyring:
-    """The keys that one turn works with."""
+    """The keys that one turn works with.
+
+    Every message asks for some, and a key is never changed: what one turn has fetched serves the next ones, until a key is
+    installed or the transaction comes to nothing.
+    """
 
     def __init__(self, shelf: Shelf[KeyRow], tx: Transaction, *, now_ms: int) -> None:
         self._book, self._now_ms = shelf.open(tx), now_ms
-        self._rings: dict[str, list[KeyRow]] = {}  # newest first
+        known = tx.kept.known(shelf.name, NEWEST_FIRST) if shelf.kept else None
+        self._known: dict[str, list[KeyRow]] = {} if known is None else known
+        self._changed: dict[str, list[KeyRow]] = {}  # by this turn, which may come to nothing
 
     def load(self, labels: Iterable[str]) -> None:
         """Fetch all generations of these keys by one query."""
-        self._book.load(BY_LABEL, [(0, label) for label in labels if label not in self._rings])
+        if unknown := [label for label in labels if label not in self._known and label not in self._changed]:
+            self._book.load(BY_LABEL, [(0, label) for label in unknown])
+            self._known.update((label, self._generations(label)) for label in unknown)
 
     def current(self, label: str) -> KeyBlock:
         """Return the newest key; raises KeyUseError when there is none."""
@@ -71,20 +80,23 @@ class Keyring:
 
     def install(self, label: str, block: KeyBlock) -> None:
         """Add a generation that is in force from now on, and drop those that nobody needs."""
-        rows = self._newest_first(label)
+        self._book.load(BY_LABEL, [(0, label)])
+        rows = self._generations(label)
         generation = rows[0].generation + 1 if rows else 1
         self._book.add(KeyRow(0, label, generation, block, self._now_ms))
-        del self._rings[label]
         for row in rows[KEPT_GENERATIONS - 1 :]:
             self._book.remove(row)
+        self._changed[label] = self._generations(label)
 
     def save(self) -> None:
         """Write what was installed."""
         self._book.save()
 
     def _newest_first(self, label: str) -> list[KeyRow]:
-        ring = self._rings.get(label)
-        if ring is None:
-            rows = self._book.all(BY_LABEL, (0, label))
-            ring = self._rings[label] = sorted(rows, key=lambda row: -row.generation)
-        return ring
+        found = self._changed.get(label) or self._known.get(label)
+        if found is None:
+            raise LookupError(f"key {label}: was not loaded")
+        return found
+
+    def _generations(self, label: str) -> list[KeyRow]:
+        return sorted(self._book.all(BY_LABEL, (0, label)), key=lambda row: -row.generation)

@@ -10,13 +10,11 @@ Such tables are written through their books alone (`Book.save`), never by a stat
 
 from typing import Any
 
-from shanfu.store.statement import Params
-
 __all__ = ["KeptRows", "Known"]
 
 LIMIT_KEYS = 20_000  # of one table: the working keys of ten thousand terminals are some ten megabytes
 
-Known = dict[Any, list[Params]]  # by look-up key; a key that has no row is known too
+Known = dict[Any, list[Any]]  # rows, or what was made of them, by look-up key; a key that has no row is known too
 
 
 class KeptRows:

@@ -8,7 +8,7 @@ from sqlalchemy import MetaData
 from shanfu.errors import KeyUseError
 from shanfu.hsm.keyring import SWITCH_OVER_MS, Keyring, KeyRow, keys_table
 from shanfu.hsm.protocol import KeyBlock
-from shanfu.store import Schema, Shelf, Store
+from shanfu.store import Schema, Shelf, Store, Transaction
 
 METADATA = MetaData()
 SHELF = Shelf(keys_table(METADATA), KeyRow)
@@ -68,3 +68,28 @@ def test_a_missing_key_is_named(store: Store) -> None:
         with pytest.raises(KeyUseError, match="key pik/1: is not installed"):
             ring.current("pik/1")
         assert not ring.has("pik/1")
+
+
+def test_what_was_known_between_turns_is_forgotten_with_an_installation_and_with_one_that_came_to_nothing(store: Store) -> None:
+    kept = Shelf(keys_table(MetaData()), KeyRow, kept=True)
+
+    def ring_of(tx: Transaction) -> Keyring:
+        ring = Keyring(kept, tx, now_ms=RESET_MS)
+        ring.load(["mak/1"])
+        return ring
+
+    for nth, expected in enumerate([[], ["block 0"], ["block 1", "block 0"]]):
+        for _ in range(2):
+            tx = store.begin()
+            ring = ring_of(tx)
+            assert ring.candidates("mak/1") == expected
+            ring.install("mak/1", KeyBlock("never"))
+            assert ring.current("mak/1") == "never"
+            ring.save()
+            assert ring_of(tx).current("mak/1") == "never"
+            tx.rollback()
+        with store.begin() as tx:
+            ring = ring_of(tx)
+            assert ring.candidates("mak/1") == expected
+            ring.install("mak/1", KeyBlock(f"block {nth}"))
+            ring.save()
