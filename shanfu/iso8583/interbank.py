@@ -12,8 +12,10 @@ this. Sources: ISO 8583:1987 for the formats; header and fields from open implem
 (docs/sources.md); the scheme's own documents are not freely licensed, a member corrects these tables.
 """
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from shanfu.errors import DecodeError, Fault, ProtocolError
 from shanfu.iso8583.codec import Dialect, Message
@@ -123,8 +125,7 @@ PREFIX = 4
 BODY = PREFIX + HEADER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InterbankHeader:
+class InterbankHeader(Struct, frozen=True, kw_only=True):
     """The 46 bytes without their two lengths. Station ids are kept without the spaces that fill them."""
 
     flag_version: int = 0x02  # bit 8: test or production; low seven bits: version
@@ -205,8 +206,7 @@ def _header_bytes(header: InterbankHeader) -> tuple[int, bytes]:
     return h.flag_version, back
 
 
-@dataclass(frozen=True, slots=True)
-class InterbankFrame:
+class InterbankFrame(Struct, frozen=True):
     """A frame: the header and the message."""
 
     header: InterbankHeader

@@ -14,6 +14,8 @@ terminal implementations (docs/sources.md), since the scheme's own terminal spec
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from shanfu.errors import DecodeError, Fault, ProtocolError
 from shanfu.iso8583.codec import Dialect, Message
 from shanfu.iso8583.fields import FIXED, Encoding, Field, Prefix
@@ -124,8 +126,7 @@ class PosHeader:
         return f"{self.application_class}{self.software_version}{status}{self.sub_version}"
 
 
-@dataclass(frozen=True, slots=True)
-class PosFrame:
+class PosFrame(Struct, frozen=True):
     """A frame: TPDU (ten hex digits), header (twelve) and the message."""
 
     tpdu: str
@@ -138,8 +139,7 @@ class PosFrame:
         return PosFrame(self.tpdu[:2] + self.tpdu[6:] + self.tpdu[2:6], header, message)
 
 
-@dataclass(frozen=True, slots=True)
-class Unsealed:
+class Unsealed(Struct, frozen=True):
     """A finished message that waits for its MAC: `mab` is what the MAC is computed over.
 
     MACs are made in batches by the security module, so encoding and sealing are two steps.

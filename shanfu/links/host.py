@@ -7,6 +7,8 @@ its answer is the next inbound message. Hence a host can crash anywhere, and the
 `handle` and `due` may be run again on the same input (a batch is halved to find a message that spoils the rest), so they have
 no effect but the rows of `books` and what they return.
 
+What each message makes anew, here and in the codecs, is a msgspec struct: a tenth of the time of a frozen dataclass.
+
 A *station* is a name, not a socket: the institution at the other end of an interbank link, or one accepted terminal
 connection. Sending to a station that is gone is no error.
 """
@@ -15,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from msgspec import Struct
 
 from shanfu.events import Event
 
@@ -32,22 +36,26 @@ class Kind(Enum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(Struct, frozen=True):
     """One frame as the link's framing gives it, length included; or news of the link."""
 
     station: str
-    frame: bytes = field(default=b"", repr=False)
+    frame: bytes = b""
     kind: Kind = Kind.FRAME
     arrived_ms: int = 0
 
+    def __repr__(self) -> str:
+        return f"Inbound({self.kind.value} from {self.station}, {len(self.frame)} bytes)"
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
+
+class Outbound(Struct, frozen=True):
     """One frame to send, framing included."""
 
     station: str
-    frame: bytes = field(repr=False)
+    frame: bytes
+
+    def __repr__(self) -> str:
+        return f"Outbound(to {self.station}, {len(self.frame)} bytes)"
 
 
 @dataclass(slots=True)

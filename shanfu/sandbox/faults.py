@@ -89,8 +89,8 @@ HARMS: Final[dict[str, Callable[[FaultyIssuer, Outbound], list[Outbound]]]] = {
     "silent": lambda _, __: [],
     "late": FaultyIssuer.hold,
     "duplicate": lambda _, answer: [answer, answer],
-    "malformed": lambda _, answer: [replace(answer, frame=malformed(answer.frame))],
-    "bad-mac": lambda _, answer: [replace(answer, frame=bad_mac(answer.frame))],
+    "malformed": lambda _, answer: [Outbound(answer.station, malformed(answer.frame))],
+    "bad-mac": lambda _, answer: [Outbound(answer.station, bad_mac(answer.frame))],
 }
 
 
