@@ -10,7 +10,7 @@ from typing import Final
 from shanfu.hosts import LOOKUP, SEAL, DeskBooks, DeskShelves, MemberBooks, MemberShelves
 from shanfu.store import Schema, Transaction
 from shanfu.tsp.diary import DIARY
-from shanfu.tsp.enrolments import ENROLMENTS
+from shanfu.tsp.enrolments import BY_ENROLLED, ENROLMENTS, EnrolmentRow
 from shanfu.tsp.history import HISTORY
 from shanfu.tsp.key_sets import COUNTERS, KEY_SETS
 from shanfu.tsp.requestors import BY_ISSUER, BY_TRID, RANGES, REQUESTORS, RangeRow, RequestorRow
@@ -54,6 +54,11 @@ class TSPBooks(MemberBooks):
         """Fetch a token by its reference."""
         self.tokens.load(BY_TOKEN, [reference])
         return self.tokens.find(BY_TOKEN, reference)
+
+    def enrolled(self, reference: str) -> tuple[TokenRow | None, EnrolmentRow | None]:
+        """Fetch a token and its enrolment."""
+        self.enrolments.load(BY_ENROLLED, [reference])
+        return self.token(reference), self.enrolments.find(BY_ENROLLED, reference)
 
     def requestor(self, trid: str) -> RequestorRow | None:
         """Fetch a requestor."""

@@ -16,9 +16,9 @@ from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.diary import DIARY, Channel, DiaryRow
 from shanfu.tsp.life_cycle import Step, step
 from shanfu.tsp.requestors import caller_of
-from shanfu.tsp.vault import TokenRow, suspenders, view_of
+from shanfu.tsp.vault import EXPIRING, TokenRow, suspenders, view_of
 
-__all__ = ["Cause", "LifeCycle"]
+__all__ = ["Cause", "LifeCycle", "expire"]
 
 ENDED = frozenset((TokenState.DECLINED.value, TokenState.REQUESTED.value))
 
@@ -71,3 +71,9 @@ class LifeCycle:
 
         books.desk.tell(caller_of(token.trid), "notices.take", notice)
         books.desk.tell(f"issuer/{token.issuer}", "issuer.notice", notice)
+
+
+def expire(life: LifeCycle, books: TSPBooks) -> None:
+    """Let tokens expire whose time is over; a bounded number of rows."""
+    for token in books.tokens.select(EXPIRING, (books.now_ms,)):
+        life.apply(books, token, Cause(LifeCycleEvent.EXPIRE, Actor.TSP, Channel.CLOCK, "TOKEN_EXPIRED"))

@@ -23,6 +23,7 @@ class Channel(StrEnum):
 
     REQUESTOR = "requestor"
     ISSUER = "issuer"
+    CARD = "card"  # the issuer told of a card, not of a token
     ADMIN = "admin"
     RISK = "risk"
     CLOCK = "clock"

@@ -8,27 +8,33 @@ Sources: the shape of hosts in `shanfu.links`; docs/tokens.md for tokens' lives,
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from shanfu.errors import DecodeError
 from shanfu.events import Event
 from shanfu.hosts import Desk, MemberManagement, interbank_event, rejected
-from shanfu.hosts.desk import Handler
 from shanfu.hsm import HSM
 from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, is_request
 from shanfu.links import Inbound, Kind, Outbound, Turn
 from shanfu.messages import Call, Problem, Reply, is_json_frame
 from shanfu.store import Transaction
 from shanfu.tsp.books import DESK, TSPBooks
-from shanfu.tsp.changes import LifeCycle
+from shanfu.tsp.cards import CardEvents
+from shanfu.tsp.changes import LifeCycle, expire
 from shanfu.tsp.config import TSPConfig
+from shanfu.tsp.counter import Counter
+from shanfu.tsp.idv import IDV
 from shanfu.tsp.key_desk import KeySets
 from shanfu.tsp.payment import Payments
+from shanfu.tsp.provisioning import Provisioning
+from shanfu.tsp.requestors import caller_of
 
 __all__ = ["TSP"]
 
 MACED = frozenset({"01", "02", "04"})  # classes of messages that carry DE128 and are worked in stretches
 Stretch = list[tuple[Inbound, InterbankFrame]]
 Calls = list[tuple[Inbound, Call | Reply]]
+T = TypeVar("T")
 
 
 class TSP:
@@ -41,12 +47,17 @@ class TSP:
         self._life = LifeCycle()
         self._payments = Payments(config, hsm, self._life, watch=watch)
         self._key_sets = KeySets(config, hsm, self._life)
+        self._idv = IDV(config, self._life)
+        provisioning, counter = Provisioning(config, hsm, self._life), Counter(config, hsm, self._life)
+        clerks = (provisioning, self._idv, counter)
         self._desk = Desk[TSPBooks](
-            "tsp", DESK, served=self._served(), answered={}, speakers={}, timeout_ms=config.ask_timeout_ms
+            "tsp",
+            DESK,
+            served=_all(self._key_sets.served(), CardEvents(config, hsm, self._life).served(), *(c.served() for c in clerks)),
+            answered=_all(*(clerk.answered() for clerk in clerks)),
+            speakers={config.requestor_station: [caller_of(trid) for trid in config.requestors]},
+            timeout_ms=config.ask_timeout_ms,
         )
-
-    def _served(self) -> Mapping[str, Handler[TSPBooks]]:
-        return dict(self._key_sets.served())
 
     # -- the three questions a host is asked ---------------------------------------------------------------------------
 
@@ -82,6 +93,8 @@ class TSP:
         for frame in self._management.unanswered(books):
             self._send(turn, books, frame)
         self._key_sets.due(books, turn)
+        self._idv.due(books)
+        expire(self._life, books)
         self._desk.due(books, turn, caller=self._config.station)
         return turn
 
@@ -186,3 +199,8 @@ class TSP:
 
     def _tell(self, turn: Turn, books: TSPBooks, title: str, reason: str = "") -> None:
         turn.events.append(Event(source=self.name, title=title, reason=reason, at_ms=books.now_ms))
+
+
+def _all(*parts: Mapping[str, T]) -> dict[str, T]:
+    """Return these tables as one."""
+    return {name: value for part in parts for name, value in part.items()}

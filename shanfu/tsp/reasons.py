@@ -3,13 +3,14 @@
 The names travel to the wallet and into the enrolment's row. Reasons of payments are in `checks`.
 """
 
-from enum import Enum
+from enum import Enum, unique
 
 from shanfu.messages import Colour
 
 __all__ = ["Mark"]
 
 
+@unique
 class Mark(Enum):
     """One thing that speaks against a request: the colour that it gives, English, Chinese."""
 
@@ -17,28 +18,28 @@ class Mark(Enum):
     en: str
     zh: str
 
-    def __new__(cls, name: str, colour: Colour, en: str, zh: str) -> "Mark":
-        """Build a row of the table."""
+    def __new__(cls, colour: Colour, en: str, zh: str) -> "Mark":
+        """Build a row of the table; the value is its English words, which differ in every row."""
         member = object.__new__(cls)
-        member._value_ = name
+        member._value_ = en
         member.colour, member.en, member.zh = colour, en, zh
         return member
 
     # fmt: off
-    CARD_NOT_ACTIVE     = "CARD_NOT_ACTIVE",     Colour.RED,    "the card is reported lost, stolen or closed", "卡片已挂失或销户"
-    CLONE_SUSPECTED     = "CLONE_SUSPECTED",     Colour.ORANGE, "keys of this device may have been copied", "设备密钥疑似被复制"
-    DEVICE_CARDS        = "DEVICE_CARDS",        Colour.RED,    "too many cards on this device in a day", "该设备当日绑卡过多"
-    DEVICE_GUESSING     = "DEVICE_GUESSING",     Colour.RED,    "verification of many cards failed on this device", "该设备多张卡验证失败"
-    DEVICE_NOT_ATTESTED = "DEVICE_NOT_ATTESTED", Colour.YELLOW, "nobody vouches for the device's keys", "设备未经证明"
-    DEVICE_REPORTED     = "DEVICE_REPORTED",     Colour.YELLOW, "tokens on this device were suspended as lost", "该设备曾报失"
-    IDV_FAILED_BEFORE   = "IDV_FAILED_BEFORE",   Colour.ORANGE, "verification of this card failed before, today", "该卡当日验证曾失败"
-    IDV_GUESSING        = "IDV_GUESSING",        Colour.RED,    "verification of this card failed too often, today", "该卡当日验证失败过多"
-    NO_CHANNEL          = "NO_CHANNEL",          Colour.RED,    "no way to verify the holder is open", "无可用验证方式"
-    NO_TOKEN_RANGE      = "NO_TOKEN_RANGE",      Colour.RED,    "the card's BIN has no token range", "该卡BIN无标记号段"
-    RE_ADDED_HALF_YEAR  = "RE_ADDED_HALF_YEAR",  Colour.RED,    "added and deleted too often in half a year", "半年内重复绑卡过多"
-    RE_ADDED_MONTH      = "RE_ADDED_MONTH",      Colour.RED,    "added and deleted too often in thirty days", "三十天内重复绑卡过多"
-    REQUESTOR_BLOCKED   = "REQUESTOR_BLOCKED",   Colour.RED,    "the requestor is not in use", "标记请求方已停用"
-    STORAGE_NOT_ALLOWED = "STORAGE_NOT_ALLOWED", Colour.RED,    "the requestor may not store tokens there", "存储方式不允许"
-    TERMS_NOT_ACCEPTED  = "TERMS_NOT_ACCEPTED",  Colour.RED,    "the terms were not accepted", "未接受条款"
-    TOO_MANY_DEVICES    = "TOO_MANY_DEVICES",    Colour.RED,    "the card is on too many devices", "该卡绑定设备过多"
+    CARD_NOT_ACTIVE     = Colour.RED,    "the card is reported lost, stolen or closed", "卡片已挂失或销户"
+    CLONE_SUSPECTED     = Colour.ORANGE, "keys of this device may have been copied", "设备密钥疑似被复制"
+    DEVICE_CARDS        = Colour.RED,    "too many cards on this device in a day", "该设备当日绑卡过多"
+    DEVICE_GUESSING     = Colour.RED,    "verification of many cards failed on this device", "该设备多张卡验证失败"
+    DEVICE_NOT_ATTESTED = Colour.YELLOW, "nobody vouches for the device's keys", "设备未经证明"
+    DEVICE_REPORTED     = Colour.YELLOW, "tokens on this device were suspended as lost", "该设备曾报失"
+    IDV_FAILED_BEFORE   = Colour.ORANGE, "verification of this card failed before, today", "该卡当日验证曾失败"
+    IDV_GUESSING        = Colour.RED,    "verification of this card failed too often, today", "该卡当日验证失败过多"
+    NO_CHANNEL          = Colour.RED,    "no way to verify the holder is open", "无可用验证方式"
+    NO_TOKEN_RANGE      = Colour.RED,    "the card's BIN has no token range", "该卡BIN无标记号段"
+    RE_ADDED_HALF_YEAR  = Colour.RED,    "added and deleted too often in half a year", "半年内重复绑卡过多"
+    RE_ADDED_MONTH      = Colour.RED,    "added and deleted too often in thirty days", "三十天内重复绑卡过多"
+    REQUESTOR_BLOCKED   = Colour.RED,    "the requestor is not in use", "标记请求方已停用"
+    STORAGE_NOT_ALLOWED = Colour.RED,    "the requestor may not store tokens there", "存储方式不允许"
+    TERMS_NOT_ACCEPTED  = Colour.RED,    "the terms were not accepted", "未接受条款"
+    TOO_MANY_DEVICES    = Colour.RED,    "the card is on too many devices", "该卡绑定设备过多"
     # fmt: on

@@ -87,7 +87,7 @@ class TokenRow:
 
 @dataclass(slots=True)
 class CardRow:
-    """The card behind tokens, as its issuer names it; `trouble_ms` is when it was last reported lost or stolen, 0 never."""
+    """The card behind tokens, as its issuer names it; `told_ms`: when its newest event happened, `stolen_ms`: the last theft."""
 
     bucket: int
     issuer: str
@@ -104,7 +104,8 @@ class CardRow:
     credit: int
     label: str
     state: str
-    trouble_ms: int
+    told_ms: int
+    stolen_ms: int
     since_ms: int
 
 

@@ -51,7 +51,7 @@ def vault() -> None:
         *each(text, "expiry", "psn", "currency"),
         number("credit"),
         *each(text, "label", "state"),
-        *each(number, "trouble_ms", "since_ms"),
+        *each(number, "told_ms", "stolen_ms", "since_ms"),
         keys=2,
     )
     op.create_index("tsp_cards_card", "tsp_cards", ["issuer", "card"], unique=True)
