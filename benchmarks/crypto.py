@@ -7,7 +7,6 @@ stands against a call for each key, a phone's cryptogram against a card's.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +18,6 @@ from shanfu.crypto import (
     P256Key,
     PinFormat,
     SessionKey,
-    cryptogram_key,
     derive_key,
     encipher_pin,
     odd_parity,
@@ -84,14 +82,20 @@ def _cryptograms(hsm: SoftHSM, seconds: float) -> list[Row]:
     ]
 
 
-def _checks(hsm: SoftHSM, count: int) -> list[ARQCCheck]:
-    imk = _key(hsm, KeyUsage.IMK_AC, KEY)
+def _checks(hsm: SoftHSM, count: int, *, scheme: KeyScheme | None = None) -> list[ARQCCheck]:
+    """Return cryptograms of as many cards, or with a scheme of as many phones."""
+    imk, index = _key(hsm, KeyUsage.IMK_AC, KEY), key_index_bytes(INDEX)
     checks = []
     for number in range(count):
         pan, atc = str(int(NUMBER) + number), 0x0240 + number
-        udk = udk_option_a(Cipher(Block.TDES, KEY), pan, "01")
-        arqc = SessionKey(CardAlgorithm.TDES, session_key_pboc(Cipher(Block.TDES, udk), atc)).cryptogram(DATA)
-        checks.append(ARQCCheck(imk=imk, algorithm=Algorithm.TDES, pan=pan, psn="01", atc=atc, data=DATA, arqc=arqc))
+        key = udk_option_a(Cipher(Block.TDES, KEY), pan, "01")
+        if scheme:
+            key = derive_key(scheme, Cipher(Block.TDES, key), index)
+        arqc = SessionKey(CardAlgorithm.TDES, session_key_pboc(Cipher(Block.TDES, key), atc)).cryptogram(DATA)
+        checks.append(ARQCCheck(
+            imk=imk, algorithm=Algorithm.TDES, pan=pan, psn="01", atc=atc, data=DATA, arqc=arqc,
+            scheme=scheme, diversifier=index,
+        ))  # fmt: skip
     return checks
 
 
@@ -170,7 +174,7 @@ def _macs(hsm: SoftHSM, seconds: float) -> list[Row]:
 
 def _phones(hsm: SoftHSM, seconds: float) -> list[Row]:
     whole, single = _key_sets(hsm, 1, USES), _key_sets(hsm, USES, 1)
-    cards, phones = _checks(hsm, BATCH), _phone_checks(hsm, BATCH)
+    cards, phones = _checks(hsm, BATCH), _checks(hsm, BATCH, scheme=KeyScheme.SHANFU_1)
     return [
         _row(f"key set of {USES} single-use keys, wrapped / a call for each key", whole, single, seconds),
         _row("key set of one limited-use key, wrapped", _key_sets(hsm, 1, 1, scheme=KeyScheme.SHANFU_1), None, seconds),
@@ -195,16 +199,6 @@ def _key_sets(hsm: SoftHSM, calls: int, uses: int, *, scheme: KeyScheme = KeySch
         return 1
 
     return work
-
-
-def _phone_checks(hsm: SoftHSM, count: int) -> list[ARQCCheck]:
-    checks, index = [], key_index_bytes(INDEX)
-    for check in _checks(hsm, count):
-        udk = Cipher(Block.TDES, udk_option_a(Cipher(Block.TDES, KEY), check.pan, check.psn))
-        key = cryptogram_key(KeyScheme.SHANFU_1, derive_key(KeyScheme.SHANFU_1, udk, index), check.atc)
-        arqc = SessionKey(CardAlgorithm.TDES, key).cryptogram(DATA)
-        checks.append(replace(check, arqc=arqc, scheme=KeyScheme.SHANFU_1, diversifier=index))
-    return checks
 
 
 def _row(name: str, ours: Work, theirs: Work | None, seconds: float, *, goal: float | None = None, note: str = "") -> Row:

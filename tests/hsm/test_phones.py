@@ -1,7 +1,6 @@
 """What the HSM does for phones: key sets, cryptograms under them, sessions, signatures, a PIN moved from token to PAN."""
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -75,6 +74,11 @@ def check(hsm: SoftHSM, scheme: KeyScheme, **changes) -> ARQCCheck:
         "arqc": bytes(8), "scheme": scheme, "diversifier": key_index_bytes(INDEX),
     }  # fmt: skip
     return ARQCCheck(**fields | changes)
+
+
+def altered(asked, **changes):
+    """The same job with some fields changed."""
+    return type(asked)(**{name: getattr(asked, name) for name in type(asked).__annotations__} | changes)
 
 
 # Key sets
@@ -183,7 +187,7 @@ def test_a_false_cryptogram_proves_nothing(hsm, scheme):
         changes.append({"atc": 12})
     if scheme is not KeyScheme.SUK:
         changes += [{"diversifier": value} for value in (b"", key_index_bytes("5000101"), b"\xff" * 4, b"\x26\x64\x31\x01")]
-    proofs = hsm.verify_arqcs([good, *(replace(good, **change) for change in changes), good])
+    proofs = hsm.verify_arqcs([good, *(altered(good, **change) for change in changes), good])
     assert [bool(proof) for proof in proofs] == [True, *(False for _ in changes), True]
     assert len(hsm.make_arpcs([(proofs[0], b"00"), (proofs[-1], b"05")])) == 2
 
@@ -197,13 +201,13 @@ def test_any_flipped_bit_of_the_data_is_seen(scheme, data):
     at = data.draw(st.integers(0, 8 * len(DATA) - 1))
     changed = bytearray(DATA)
     changed[at // 8] ^= 1 << at % 8
-    assert hsm.verify_arqcs([replace(good, data=bytes(changed))]) == [None]
+    assert hsm.verify_arqcs([altered(good, data=bytes(changed))]) == [None]
 
 
 def test_cards_and_phones_in_one_batch(hsm):
     udk = Cipher(crypto.Algorithm.TDES, crypto.udk_option_a(Cipher(crypto.Algorithm.TDES, IMK), PAN, "01"))
     arqc = SessionKey(CardAlgorithm.TDES, crypto.session_key_pboc(udk, 5)).cryptogram(DATA)
-    card = replace(check(hsm, KeyScheme.SUK), scheme=None, diversifier=b"", pan=PAN, psn="01", atc=5, arqc=arqc)
+    card = altered(check(hsm, KeyScheme.SUK), scheme=None, diversifier=b"", pan=PAN, psn="01", atc=5, arqc=arqc)
     jobs = [card, phone_check(hsm, KeyScheme.SHANFU_1), card, phone_check(hsm, KeyScheme.SUK)]
     assert all(hsm.verify_arqcs(jobs))
 
@@ -234,6 +238,19 @@ def test_signatures_of_devices(hsm):
         (PHONE.point, b"call", signature),
     ]  # fmt: skip
     assert hsm.verify_signatures(jobs) == [True, False, False, False, False, False, True]
+
+
+@given(st.lists(st.binary(max_size=70), min_size=3, max_size=3), st.sampled_from([None, PHONE.point]))
+@settings(max_examples=examples(50, heavy=20_000), deadline=None)
+def test_whatever_a_device_sends_is_answered(parts, point):
+    hsm = SoftHSM(LMKEY)
+    sent = point or parts[0]
+    assert hsm.verify_signatures([(sent, parts[1], parts[2])]) == [False]
+    (valid,) = hsm.valid_points([sent])
+    assert valid == (point is not None)
+    if not valid:
+        with pytest.raises(DecodeError):
+            hsm.agree_session(sent, parts[1])
 
 
 def test_the_hosts_own_signature(hsm):
@@ -354,8 +371,8 @@ def test_every_fault_of_a_token_pin_has_the_one_answer(hsm):
         translation(hsm, vault, others), translation(hsm, vault, no_pan), translation(hsm, vault, no_text),
         translation(hsm, vault, short), translation(hsm, vault, b""), translation(hsm, vault, mine[:-1]),
         translation(hsm, vault, mine[:-1] + bytes([mine[-1] ^ 1])), translation(hsm, other_vault, mine),
-        replace(good, block=block_for(PAN)), replace(good, block=bytes(8)), replace(good, block=b""),
-        replace(good, pan=OTHER_TOKEN), replace(good, pan=PAN),
+        altered(good, block=block_for(PAN)), altered(good, block=bytes(8)), altered(good, block=b""),
+        altered(good, pan=OTHER_TOKEN), altered(good, pan=PAN),
     ]  # fmt: skip
     first, *faults, last = hsm.translate_pins([good, *bad, good])
     assert first == last == block_for(PAN, NEXT_PIK)

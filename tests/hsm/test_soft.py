@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shanfu import crypto
-from shanfu.crypto import PIN, BlockKey, Cipher, encipher_pin
+from shanfu.crypto import PIN, BlockKey, Cipher, P256Key, encipher_pin
 from shanfu.errors import DecodeError, IntegrityError, KeyUseError
 from shanfu.hsm import (
     HSM,
@@ -15,6 +15,8 @@ from shanfu.hsm import (
     Algorithm,
     ARQCCheck,
     KeyBlock,
+    KeyScheme,
+    KeySetJob,
     KeyUsage,
     MACAlgorithm,
     MACJob,
@@ -23,6 +25,7 @@ from shanfu.hsm import (
     PINTranslation,
     PINVerdict,
     Proof,
+    SealedPAN,
     SoftHSM,
     WorkingKey,
 )
@@ -206,6 +209,11 @@ def arqc_check(hsm, **changes):
     return ARQCCheck(**fields | changes)
 
 
+def key_set(imk):
+    return KeySetJob(imk=imk, scheme=KeyScheme.SUK, pan=PAN, psn="00", index=bytes(4), atc_first=1, atc_last=2,
+                     wrap_key=P256Key((1).to_bytes(32)).point, context=b"")  # fmt: skip
+
+
 def test_the_published_cryptogram_buys_the_published_answer(hsm):
     (proof,) = hsm.verify_arqcs([arqc_check(hsm)])
     assert hsm.make_arpcs([(proof, b"01")]) == [ARPC]
@@ -359,8 +367,15 @@ def test_a_key_is_used_for_its_usage_only(hsm, usage, algorithm):
         "kbpk": ({"KBPK"}, lambda: hsm.export_block(mak, key)),
         "derive": ({"IMK_AC", "IMK_ENC", "IMK_MAC"}, lambda: hsm.derive_card_key(key, kbpk, pan=PAN, psn="00")),
         "perso": ({"KBPK"}, lambda: hsm.derive_card_key(known(hsm, KeyUsage.IMK_AC), key, pan=PAN, psn="00")),
+        "set": ({"IMK_AC"}, lambda: hsm.derive_key_sets([key_set(key)])),
+        "phone": ({"IMK_AC"}, lambda: hsm.verify_arqcs([arqc_check(hsm, imk=key, algorithm=algorithm, scheme=KeyScheme.SUK)])),
+        "vault": ({"VAULT"}, lambda: hsm.translate_pins([PINTranslation(
+            from_key=pik, to_key=pik, account=SealedPAN(key=key, sealed=b""), **pan)])),
+        "sign": ({"SIGN"}, lambda: hsm.sign(key, b"")),
+        "point": ({"SIGN"}, lambda: hsm.public_key(key)),
     }  # fmt: skip
-    other_cipher = {("from", SM4), ("to", SM4), ("pin", SM4)}  # an SM4 PIK is refused for a 3DES format, rightly
+    other_cipher = {(door, SM4) for door in ("from", "to", "pin")}  # an SM4 PIK is refused for a 3DES format, rightly
+    other_cipher |= {("set", SM4), ("phone", SM4)}  # limited-use keys are of 3DES
     passed = set()
     for door, (_, operation) in doors.items():
         try:
