@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType, Protocol
 
+from msgspec import Struct
+
 from shanfu.tokens import KeyScheme
 
 __all__ = [
@@ -90,55 +92,57 @@ class PINVerdict(Enum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MACJob:
+class Job(Struct, frozen=True):
+    """What is asked about one message: made anew for each, hence a struct. It shows its kind and nothing of its contents."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class MACJob(Job, frozen=True, kw_only=True):
     """Authenticate `data` (the MAB) under `key`."""
 
     key: KeyBlock
     algorithm: MACAlgorithm
-    data: bytes = field(repr=False)
+    data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealedPAN:
+class SealedPAN(Job, frozen=True, kw_only=True):
     """The token service's record of the PAN behind a token: the PAN's digits, sealed with context `token/` and the token."""
 
     key: KeyBlock
-    sealed: bytes = field(repr=False)
+    sealed: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PINTranslation:
+class PINTranslation(Job, frozen=True, kw_only=True):
     """Move an encrypted PIN block from one key (and format) to another; `pan` is the 12 to 19 digits of the card.
 
     With `account` the number in the incoming block is a token, and the outgoing block is for the PAN in its record. The
     record of another token is one more reason why a block cannot be read.
     """
 
-    block: bytes = field(repr=False)
+    block: bytes
     from_key: KeyBlock
     to_key: KeyBlock
     from_format: PINBlockFormat = PINBlockFormat.ISO_0
     to_format: PINBlockFormat = PINBlockFormat.ISO_0
-    pan: str = field(repr=False)
+    pan: str
     account: SealedPAN | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PINCheck:
+class PINCheck(Job, frozen=True, kw_only=True):
     """Compare the PIN in an encrypted block with a PIN verification value."""
 
-    block: bytes = field(repr=False)
+    block: bytes
     key: KeyBlock
     format: PINBlockFormat = PINBlockFormat.ISO_0
-    pan: str = field(repr=False)
+    pan: str
     pvk: KeyBlock
     pvki: str = "1"
-    pvv: str = field(repr=False)
+    pvv: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ARQCCheck:
+class ARQCCheck(Job, frozen=True, kw_only=True):
     """Verify an application cryptogram: `data` is the MAC input of its CVN, `algorithm` says 3DES or SM4 (9F10 byte 8).
 
     `imk` is an IMK_AC, from which the card key is derived (option A), or a UDK_AC, which is the card key. With a `scheme`
@@ -148,10 +152,10 @@ class ARQCCheck:
 
     imk: KeyBlock
     algorithm: Algorithm
-    pan: str = field(repr=False)
+    pan: str
     psn: str
     atc: int
-    data: bytes = field(repr=False)
+    data: bytes
     arqc: bytes
     scheme: KeyScheme | None = None
     diversifier: bytes = b""
@@ -176,11 +180,10 @@ class KeySetJob:
     context: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Job, frozen=True):
     """A one-time proof that this HSM has just verified one ARQC; buys exactly one ARPC."""
 
-    ticket: bytes = field(repr=False)
+    ticket: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

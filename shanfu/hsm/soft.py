@@ -120,7 +120,8 @@ class SoftHSM:
     def make_macs(self, jobs: Sequence[MACJob]) -> list[bytes]:
         """Return the 8 ASCII bytes of DE64 / DE128 for each job."""
         bench = self._bench
-        return [_mac(bench.use(job.key, KeyUsage.MAK), job) for job in jobs]
+        opened = {block: bench.use(block, KeyUsage.MAK) for block in dict.fromkeys(job.key for job in jobs)}
+        return [_mac(opened[job.key], job) for job in jobs]
 
     # PINs
 
