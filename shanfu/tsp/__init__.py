@@ -10,15 +10,70 @@ vault (tokens, cards, PARs), requestors (who may ask), enrolments, diary; paymen
 """
 
 from shanfu.hosts import LOOKUP, SEAL, install_key
+from shanfu.tsp.admin import (
+    Paid,
+    RangeOrder,
+    RequestorOrder,
+    TokenCase,
+    add_token_range,
+    delete_tokens,
+    enrol_requestor,
+    find_number,
+    list_ranges,
+    list_requestors,
+    list_tokens,
+    reperso_tokens,
+    resume_tokens,
+    set_requestor,
+    show,
+    suspend_tokens,
+)
 from shanfu.tsp.books import SCHEMA, TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.config import VAULT, TSPConfig, VelocityRules, imk_label, pan_label
 from shanfu.tsp.diary import Channel
 from shanfu.tsp.host import TSP
 from shanfu.tsp.life_cycle import TRANSITIONS, Outcome, Result, Rule, Step, step
+from shanfu.tsp.requestors import RequestorState
 from shanfu.tsp.tables import PREFIX
 
 __all__ = [
-    "LOOKUP", "PREFIX", "SCHEMA", "SEAL", "TRANSITIONS", "TSP", "VAULT", "Cause", "Channel", "LifeCycle", "Outcome", "Result",
-    "Rule", "Step", "TSPBooks", "TSPConfig", "VelocityRules", "imk_label", "install_key", "pan_label", "step",
-]  # fmt: skip
+    "LOOKUP",
+    "PREFIX",
+    "SCHEMA",
+    "SEAL",
+    "TRANSITIONS",
+    "TSP",
+    "VAULT",
+    "Cause",
+    "Channel",
+    "LifeCycle",
+    "Outcome",
+    "Paid",
+    "RangeOrder",
+    "RequestorOrder",
+    "RequestorState",
+    "Result",
+    "Rule",
+    "Step",
+    "TSPBooks",
+    "TSPConfig",
+    "TokenCase",
+    "VelocityRules",
+    "add_token_range",
+    "delete_tokens",
+    "enrol_requestor",
+    "find_number",
+    "imk_label",
+    "install_key",
+    "list_ranges",
+    "list_requestors",
+    "list_tokens",
+    "pan_label",
+    "reperso_tokens",
+    "resume_tokens",
+    "set_requestor",
+    "show",
+    "step",
+    "suspend_tokens",
+]

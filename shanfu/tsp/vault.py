@@ -87,7 +87,7 @@ class TokenRow:
 
 @dataclass(slots=True)
 class CardRow:
-    """The card behind tokens, as its issuer names it; `told_ms`: when its newest event happened, `stolen_ms`: the last theft."""
+    """The card behind tokens, as its issuer names it; `told_ms`: its newest event, `stolen_ms`: the last theft."""
 
     bucket: int
     issuer: str

@@ -29,7 +29,7 @@ CLONED: Final = "CLONE_SUSPECTED"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the rules look at. `of_card` and `of_device` are enrolments of the last half year and day, this one not among them."""
+    """What the rules look at. `of_card`, `of_device`: enrolments of the last half year and day, but this one."""
 
     enrolment: EnrolmentRow
     token: TokenRow
