@@ -31,7 +31,8 @@ from shanfu.tsp.admin import (
 from shanfu.tsp.books import SCHEMA, TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.config import VAULT, TSPConfig, VelocityRules, imk_label, pan_label
-from shanfu.tsp.diary import Channel
+from shanfu.tsp.decision import Decision, combine, narrowed
+from shanfu.tsp.diary import Channel, DiaryRow
 from shanfu.tsp.host import TSP
 from shanfu.tsp.life_cycle import TRANSITIONS, Outcome, Result, Rule, Step, step
 from shanfu.tsp.requestors import RequestorState
@@ -47,6 +48,8 @@ __all__ = [
     "VAULT",
     "Cause",
     "Channel",
+    "Decision",
+    "DiaryRow",
     "LifeCycle",
     "Outcome",
     "Paid",
@@ -61,6 +64,7 @@ __all__ = [
     "TokenCase",
     "VelocityRules",
     "add_token_range",
+    "combine",
     "delete_tokens",
     "enrol_requestor",
     "find_number",
@@ -69,6 +73,7 @@ __all__ = [
     "list_ranges",
     "list_requestors",
     "list_tokens",
+    "narrowed",
     "pan_label",
     "reperso_tokens",
     "resume_tokens",

@@ -7,6 +7,7 @@ from tests.vector_kinds import (  # noqa: F401  (registering is their effect)
     iso8583,
     terminal,
     token_keys,
+    token_lives,
     token_payments,
 )
 from tests.vector_kinds.registry import KINDS, NOT_YET, VectorKind

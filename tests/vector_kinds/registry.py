@@ -47,7 +47,6 @@ def kind(
     return register
 
 
-HCE = "Cloud QuickPass by HCE: token, key cloud, and the phone that pays offline"
 CONTACT = "Insert, swipe, offline data authentication, and real readers"
 ELEMENT = "the secure element and its trusted service managers"
 ONLINE = "online payment with the wallet's card"
@@ -60,7 +59,6 @@ NOT_YET: dict[str, str] = {
                      "sm2_icc_cert_layout", "sm2_cda_layout", "sm2_dda_generated", "capk_rsa", "capk_sm2",
                      "recover_issuer_key", "recover_icc_key", "icc_private_key", "fdda_v00", "fdda_v01"),
                     CONTACT),
-    **dict.fromkeys(("provisioning_decision", "token_lifecycle"), HCE),
     **dict.fromkeys(("gp_diversify", "gp_kcv", "scp02_session_key", "scp03_session_key", "key_encryption",
                      "store_data_keys", "dm_token_signature_input", "scp02_session", "scp03_session"), ELEMENT),
     **dict.fromkeys(("apple_pay_token", "google_pay_token", "mdes_encrypted_payload", "ucaf19_decode"), ONLINE),
