@@ -241,7 +241,7 @@ def test_signatures_of_devices(hsm):
 
 
 @given(st.lists(st.binary(max_size=70), min_size=3, max_size=3), st.sampled_from([None, PHONE.point]))
-@settings(max_examples=examples(50, heavy=20_000), deadline=None)
+@settings(max_examples=examples(50, heavy=5_000), deadline=None)
 def test_whatever_a_device_sends_is_answered(parts, point):
     hsm = SoftHSM(LMKEY)
     sent = point or parts[0]
