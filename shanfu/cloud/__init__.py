@@ -26,9 +26,28 @@ from shanfu.cloud.config import AttestationRule, CloudConfig
 from shanfu.cloud.host import Cloud
 from shanfu.cloud.prove import SIGN, imk_label, numbers_label
 from shanfu.cloud.reasons import Reason
+from shanfu.cloud.tables import PREFIX
 
 __all__ = [
-    "SCHEMA", "SIGN", "TEST_FORMAT", "AttestationRule", "Attester", "Cloud", "CloudBooks", "CloudConfig", "DeviceLine",
-    "KeySetLine", "Reason", "SignedAttester", "block_device", "imk_label", "install_cloud_key", "list_devices",
-    "list_key_sets", "list_tokens", "numbers_label", "unblock_device",
+    "PREFIX",
+    "SCHEMA",
+    "SIGN",
+    "TEST_FORMAT",
+    "AttestationRule",
+    "Attester",
+    "Cloud",
+    "CloudBooks",
+    "CloudConfig",
+    "DeviceLine",
+    "KeySetLine",
+    "Reason",
+    "SignedAttester",
+    "block_device",
+    "imk_label",
+    "install_cloud_key",
+    "list_devices",
+    "list_key_sets",
+    "list_tokens",
+    "numbers_label",
+    "unblock_device",
 ]  # fmt: skip

@@ -43,6 +43,7 @@ class Reason(Enum):
     DEVICE_UNKNOWN       = (P.DEVICE_UNKNOWN,      "the device is not enrolled",                        "设备未注册")
     INBOX_FULL           = (P.BUSY,                "many phones ask at once: come again a little later", "请求较多，请稍后再试")
     KEY_NOT_POINT        = (P.FORMAT,              "a device key is an uncompressed point of P-256",    "设备公钥格式错误")
+    KEY_SET_SUPERSEDED   = (P.WRONG_STATE,         "a newer key set was stored since",                  "已有更新的密钥组")
     KEY_SET_UNKNOWN      = (P.NOT_FOUND,           "no key set of this number was issued",              "无此密钥组")
     KEYS_DIFFER          = (P.CONFLICT,            "this signing key has enrolled with other data",     "设备密钥与注册时不符")
     KEYS_TOO_OFTEN       = (P.TOO_MANY,            "enough key sets for this hour",                     "密钥更新过于频繁")

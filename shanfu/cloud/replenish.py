@@ -74,6 +74,8 @@ class Replenish:
             return Reason.TOKEN_UNKNOWN.problem()
         if token.state == "ACTIVE" and (kept := _kept(books, asked.token, asked.sequence)) is not None:
             return kept.message
+        if stored := _stored_since(books, asked.token, asked.sequence):
+            return Reason.KEY_SET_SUPERSEDED.problem(f"key set {stored} was stored since")
         if len(asked.uses) > MOST_USES_REPORTED or asked.sequence < 1:
             return Reason.KEY_SET_UNKNOWN.problem(f"a set is numbered from 1, and reports at most {MOST_USES_REPORTED} uses")
         if refusal := replenish_refusal(token, now_ms=books.now_ms, most=self._config.keys_per_hour):
@@ -96,6 +98,8 @@ class Replenish:
             return answer
         if not terms_fit((noted.token, noted.sequence), answer):
             return Reason.SERVICE_NONSENSE.problem()
+        if _stored_since(visit.books, noted.token, noted.sequence):
+            return Reason.KEY_SET_SUPERSEDED.problem()
         visit.books.wanted.append(Wanted(visit, noted, answer))
         return None
 
@@ -186,6 +190,12 @@ class Replenish:
 
 def _kept(books: CloudBooks, token: str, sequence: int) -> KeySetRow | None:
     return next((row for row in books.key_sets_of(token) if row.sequence == sequence), None)
+
+
+def _stored_since(books: CloudBooks, token: str, sequence: int) -> int:
+    """Return the number of a later set that the phone has stored; a set from before it is never made again."""
+    confirmed = (row.sequence for row in books.key_sets_of(token) if row.state == KeySetState.CONFIRMED)
+    return next((number for number in confirmed if number > sequence), 0)
 
 
 def _count(token: TokenRow, now_ms: int) -> None:
