@@ -39,6 +39,11 @@ def paying_card(state: PhoneState) -> str:
     return app.default_token if app else ""
 
 
+def antenna(state: PhoneState) -> bool:
+    """Say whether the phone's antenna is on: NFC is, and the screen is lit."""
+    return state.switches.nfc and state.switches.screen is not Screen.OFF
+
+
 class HostCard:
     """The phone in a terminal's field; one thread. `entered` and `left` are told of the field's coming and going.
 
@@ -60,13 +65,10 @@ class HostCard:
         if interface is not Interface.CONTACTLESS:
             return b""
         state = self._state()
-        if state is not None and (not self._handset.model.nfc or not state.switches.nfc or state.switches.screen is Screen.OFF):
+        if not self._handset.model.nfc or (state is not None and not antenna(state)):
             return b""
-        self._powered, self._token = True, paying_card(state) if state else ""
-        if self._token:
-            self._entered(self._token)
-            self._number = self._last_number()
-        application = self._application()
+        self._powered = True
+        application = self._application(paying_card(state)) if state is not None else None
         if application is None:
             return RESET_ANSWERS[interface]
         self._card = Card(applications=[application])
@@ -76,7 +78,8 @@ class HostCard:
         """Leave the field."""
         if self._card is not None:
             self._card.power_off()
-        token, spent = self._token, self._token and self._last_number() != self._number
+        token = self._token
+        spent = self._card is not None and self._last_number() != self._number
         self._card, self._token, self._powered = None, "", False
         if spent:
             self._left(token)
@@ -110,22 +113,29 @@ class HostCard:
             return self._number
         return held.atc if held else 0
 
-    def _application(self) -> Application | None:
-        """Return the application of the token in the field, made anew when its profile is another one."""
-        state = self._state() if self._token else None
-        held = state.tokens.get(self._token) if state else None
-        if held is None or not held.profile_at:
-            if state is not None or not self._token:
-                self._show(Reason.NO_KEYS if held else Reason.NO_CARD)
+    def _application(self, token: str) -> Application | None:
+        """Return the application of the token that is to pay, made anew when its profile is another one."""
+        if not token:
+            self._show(Reason.NO_CARD)
             return None
-        made = self._made.get(self._token)
+        self._token = token
+        self._entered(token)
+        state = self._state()
+        if state is None:
+            return None
+        held = state.tokens.get(token)
+        if held is None or not held.profile_at:
+            self._show(Reason.NO_KEYS if held else Reason.NO_CARD)
+            return None
+        self._number = held.atc
+        made = self._made.get(token)
         if made is None or made[0] != held.profile_at:
             try:
                 made = held.profile_at, self._build(held)
             except (Tampered, StoreError, ConfigError, DecodeError, msgspec.DecodeError):
                 self._show(Reason.DAMAGED)
                 return None
-            self._made[self._token] = made
+            self._made[token] = made
         return made[1]
 
     def _build(self, held: HeldToken) -> Application:

@@ -28,7 +28,7 @@ from shanfu.wallet.reasons import LIMITS, SUSPENDERS, Reason
 from shanfu.wallet.state import HeldToken, Screen, keys_record
 from shanfu.wallet.storage import Tampered
 
-__all__ = ["KEY_BYTES", "PhoneKeyRing", "expired", "keys_fit", "next_atc", "runs_low", "why_not"]
+__all__ = ["KEY_BYTES", "PhoneKeyRing", "exhausted", "expired", "keys_fit", "next_atc", "runs_low", "why_not"]
 
 KEY_BYTES: Final = 16
 ATC_LAST: Final = 0xFFFF  # JR/T 0025.5: the counter does not wrap
@@ -51,6 +51,11 @@ def expired(expiry: str, now_ms: int) -> bool:
     year, month, now = 2000 + int(expiry[:2]), int(expiry[2:]), local(now_ms)
     last = calendar.monthrange(year, month)[1] if 1 <= month <= 12 else 0
     return (now.year, now.month, now.day) > (year, month, last)
+
+
+def exhausted(held: HeldToken, now_ms: int) -> bool:
+    """Say whether its key set is dead for any amount."""
+    return _why_keys(held, amount=0, now_ms=now_ms) is not None
 
 
 def runs_low(held: HeldToken, now_ms: int) -> bool:

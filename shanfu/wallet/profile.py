@@ -27,6 +27,7 @@ __all__ = ["PHONE", "application_of", "card_profile"]
 
 PHONE: Final = bytes(9) + b"\x01" + bytes(6)  # 9F63: byte 10 tells the device; 01 for a phone is unverified
 NO_ODA: Final = AIP.CARDHOLDER_VERIFICATION | AIP.TERMINAL_RISK  # no key for offline authentication: the issuer is asked
+DIGITS: Final = {"psn": 2, "expiry": 4, "country": 3, "pan_last4": 4}
 LABEL_CHARACTERS: Final = 16  # tag 50 (EMV B3 A1)
 
 
@@ -34,6 +35,10 @@ def card_profile(profile: wallet.TokenProfile) -> CardProfile:
     """Return what the token's application is made of; DecodeError or ConfigError when the profile makes no sense."""
     if profile.algorithm != "3des":
         raise DecodeError(f"{profile.algorithm!r}, limited-use keys are 3DES", fault=Fault.UNKNOWN, path="profile/algorithm")
+    for name, digits in DIGITS.items():
+        value = getattr(profile, name)
+        if len(value) != digits or not (value.isascii() and value.isdecimal()):
+            raise DecodeError(f"not {digits} digits", fault=Fault.FORMAT, path=f"profile/{name}")
     number = PAN(profile.number)
     ready = credit_3_0(number) if profile.credit else debit_3_0(number)
     told = {0x9F19: f"0{TRID(profile.trid)}", 0x9F24: PAR(profile.par).text.encode().hex(), 0x9F25: profile.pan_last4}

@@ -25,9 +25,10 @@ from msgspec.structs import replace
 from shanfu.dialogue import Dialogue
 from shanfu.errors import ConfigError, DecodeError, IntegrityError
 from shanfu.messages import Actor, Empty, KeySetTerms, TokenState, TokenView, wallet
+from shanfu.store import DictMemory
 from shanfu.wallet.handset import Handset
-from shanfu.wallet.keyring import expired, keys_fit, runs_low
-from shanfu.wallet.profile import card_profile
+from shanfu.wallet.keyring import PhoneKeyRing, exhausted, expired, keys_fit, runs_low
+from shanfu.wallet.profile import application_of
 from shanfu.wallet.reasons import Reason, Refused
 from shanfu.wallet.session import call
 from shanfu.wallet.state import GONE, HeldToken, PhoneState, keys_record, profile_record
@@ -192,7 +193,7 @@ def _fetch_profile(handset: Handset, held: HeldToken) -> Dialogue[Refused | None
     try:
         plain = handset.keystore.unwrap(held.app, bytes.fromhex(sent.wrapped), context=f"profile/{token}".encode())
         profile = msgspec.json.decode(plain, type=wallet.TokenProfile)
-        card_profile(profile)
+        application_of(profile, PhoneKeyRing(handset, token, lambda _: None), DictMemory())
     except (IntegrityError, DecodeError, ConfigError, ValueError):  # ValueError: no hex, no JSON
         return Refused(reason=Reason.BAD_KEYS)
 
@@ -260,9 +261,10 @@ def wanting(state: PhoneState, trigger: Trigger, now_ms: int) -> dict[str, list[
     for name, held in state.tokens.items():
         counts = trigger in POLICIES.get(held.view.policy.fetch, POLICIES["on_open"])
         alive = held.view.state is TokenState.ACTIVE and not held.gone and not held.frozen
-        needs = trigger is Trigger.PUSH or not held.profile_at or runs_low(held, now_ms) or _must_renew(held, now_ms)
+        low = exhausted(held, now_ms) if trigger is Trigger.TAP else runs_low(held, now_ms)
+        needs = alive and (low or not held.profile_at or _must_renew(held, now_ms))
         flagged = held.app in state.apps and state.apps[held.app].flagged
-        if counts and ((alive and needs) or trigger is Trigger.PUSH or flagged):
+        if counts and (needs or flagged or trigger is Trigger.PUSH):
             found.setdefault(held.app, []).append(name)
     return found
 

@@ -41,6 +41,7 @@ class _Again(Exception):  # it is no error: the session is over, another one may
 
 def enrol(handset: Handset, app: str) -> Dialogue[AppState | Refused]:
     """Make this phone known to the bank behind an app, and keep its name there and the cloud's key."""
+    handset.state()  # a new phone sets its storage up first
     sign_key, wrap_key = handset.keystore.points(app)
     model = handset.model
     info = wallet.DeviceInfo(

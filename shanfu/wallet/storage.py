@@ -113,6 +113,8 @@ class Storage:
         at = int.from_bytes(raw[len(FORMAT) : HEAD])
         try:
             plain = self._keys.open(raw[HEAD:], _bound(STATE, at))
+            if raw[:HEAD] != _head(at):
+                raise IntegrityError("state: no format of ours")
         except IntegrityError:
             raise Tampered(Reason.FOREIGN_STORAGE) from None
         if at == counter + 1:  # the kill fell between the two writes
