@@ -17,6 +17,7 @@ from shanfu.links import Turn
 from shanfu.messages import Actor, Empty, KeySetTerms, LifeCycleEvent, Problem, ProblemCode, TokenState, problem
 from shanfu.messages.requestor import ConfirmKeys, IssueKeys, KeysIssued
 from shanfu.messages.wallet import TransactionList, TransactionsAsked
+from shanfu.tokens import LAST_COUNTER
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.config import TSPConfig, pan_label
@@ -54,6 +55,7 @@ class KeySets:
 
     def __init__(self, config: TSPConfig, hsm: HSM, life: LifeCycle) -> None:
         self._config, self._hsm, self._life = config, hsm, life
+        self._hourly = min(config.key_sets_per_hour, LAST_COUNTER + 1)  # an hour has no more indexes
 
     def served(self) -> Mapping[str, Handler[TSPBooks]]:
         """Return the operations served here."""
@@ -75,7 +77,7 @@ class KeySets:
         if refusal := self._refusal(token, books):
             return refusal
         counter = _counter(books, token)
-        newest = books.key_sets.load(BY_SEQUENCE, newest_names(counter, self._config.key_sets_per_hour + 1))
+        newest = books.key_sets.load(BY_SEQUENCE, newest_names(counter, self._hourly + 1))
         is_repeat = counter.sequence > 0 and asked.sequence == counter.sequence
         if not is_repeat and asked.sequence != counter.sequence + 1:
             return problem(ProblemCode.WRONG_STATE, f"the next sequence is {counter.sequence + 1}", reason="SEQUENCE")
@@ -99,7 +101,7 @@ class KeySets:
 
     def _new(self, books: TSPBooks, token: TokenRow, asked: IssueKeys, *, newest: Sequence[KeySetRow]) -> Answer:
         recent = issued_within(newest, books.now_ms)
-        if len(recent) >= self._config.key_sets_per_hour:
+        if len(recent) >= self._hourly:
             wait_ms = recent[-1].issued_ms + HOUR // timedelta(milliseconds=1) - books.now_ms
             return problem(ProblemCode.TOO_MANY, "key sets of the hour are used up", retry_after_s=wait_ms // 1000 + 1)
         terms = allot(
@@ -130,7 +132,7 @@ class KeySets:
         token = _own_token(visit, asked.token)
         if isinstance(token, Problem):
             return token
-        newest = books.key_sets.load(BY_SEQUENCE, newest_names(_counter(books, token), self._config.key_sets_per_hour + 1))
+        newest = books.key_sets.load(BY_SEQUENCE, newest_names(_counter(books, token), self._hourly + 1))
         row = next((row for row in newest if row.sequence == asked.sequence), None)
         if row is None:
             return problem(ProblemCode.NOT_FOUND, f"no key set {asked.sequence}")
@@ -152,7 +154,7 @@ class KeySets:
             found = f"the phone's counter ran back from {covered} to {asked.atc}"
         if not found:
             if lost := never_seen(seen, asked.uses):
-                self._tell(visit, f"{lost} reported uses have not been seen here")
+                self._tell(visit, f"reported uses that have not been seen here: {lost}")
             return None
         self._life.apply(visit.books, token, Cause(LifeCycleEvent.SUSPEND, Actor.TSP, Channel.RISK, reason=CLONE_SUSPECTED))
         self._tell(visit, f"risk: clone suspected ({found})", reason=CLONE_SUSPECTED)
