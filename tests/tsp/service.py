@@ -53,6 +53,7 @@ from shanfu.tsp import (
 LANTERN, HARBOUR = "99010000", "99020000"
 TRID, HARBOUR_TRID = "90100000001", "90100000002"
 CLOUD = "cloud"
+ME = f"requestor/{TRID}"
 START_MS = 1_767_600_000_000  # 2026-01-05 16:00 in China
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 RIGHT_CODE = "246810"
@@ -103,6 +104,8 @@ class Service:
             enrol_requestor(self.store, order, now_ms=START_MS)
         for bin_, issuer in (("625094", LANTERN), ("625095", HARBOUR)):
             add_token_range(self.store, RangeOrder(bin=bin_, issuer=issuer, country="156"), now_ms=START_MS)
+        self._answers: dict[str, Any] = {}
+        self._ops: dict[str, str] = {}
         self.restart()
 
     def restart(self) -> None:
@@ -133,7 +136,7 @@ class Service:
         name = self.put(op, body, caller=caller, station=station, key=key)
         return self.answer_to(name)
 
-    def put(self, op: str, body: Struct | bytes, *, caller: str = f"requestor/{TRID}", station: str = "", key: str = "") -> str:
+    def put(self, op: str, body: Struct | bytes, *, caller: str = ME, station: str = "", key: str = "") -> str:
         """Send one call and let everything that follows happen."""
         self.calls += 1
         name = f"c{self.calls}"
@@ -142,8 +145,6 @@ class Service:
         default = CLOUD if caller.startswith("requestor/") else caller
         raw = msgspec.Raw(body) if isinstance(body, bytes) else encoded(body)
         call = Call(id=name, op=op, caller=caller, key=key or f"{name}-{op}", body=raw)
-        self._answers: dict[str, Any] = getattr(self, "_answers", {})
-        self._ops: dict[str, str] = getattr(self, "_ops", {})
         self._ops[name] = op
         self.arrive(Inbound(station or default, pack(call)))
         return name
@@ -221,7 +222,7 @@ class Service:
 
     # -- the requestor -------------------------------------------------------------------------------------------------
 
-    def request(self, card: Card, *, device: str = "phone-1", caller: str = f"requestor/{TRID}", **odd: Any) -> Any:
+    def request(self, card: Card, *, device: str = "phone-1", caller: str = ME, **odd: Any) -> Any:
         return self.call("tsp.request", self.request_of(card, device, **odd), caller=caller)
 
     def request_of(self, card: Card, device: str = "phone-1", **odd: Any) -> RequestToken:
