@@ -6,8 +6,8 @@ in one process and under a manual clock, from the loop link (`LoopNet`), where e
 A terminal asks through `TerminalLink`, or through a `LoopTerminal`. What a frame is comes in from outside (`Framing`).
 
 Files in reading order: host (the third shape of code), turn (the loop of every host), crash (named places to die), framing,
-hub (inbox, back-pressure, stations), connection, tcp (listening, calling), run (a host as a process), terminal, faults, loop,
-tls, log.
+hub (inbox, back-pressure, stations), connection, tcp (listening, calling), http (asking over HTTPS), run (a host as a
+process), terminal, faults, loop, tls, log.
 """
 
 from shanfu.links.connection import ClientLink, ServerLink
@@ -15,20 +15,22 @@ from shanfu.links.crash import CrashPoint, crash_points
 from shanfu.links.faults import FaultKind, FaultRule, Passage
 from shanfu.links.framing import Framing, FramingFactory
 from shanfu.links.host import Books, Host, Inbound, Kind, Outbound, Turn
+from shanfu.links.http import Credentials, Door, HTTPLink, asking, certificate_name
 from shanfu.links.hub import Hub, Limits, Peer
 from shanfu.links.log import configure, fault_text, redact
 from shanfu.links.loop import LoopNet, LoopTerminal
 from shanfu.links.run import run_host
 from shanfu.links.tcp import linked
 from shanfu.links.terminal import Matches, TerminalLink, any_reply
-from shanfu.links.tls import client_context, issue, make_ca, server_context
+from shanfu.links.tls import client_context, common_name, issue, make_ca, server_context
 from shanfu.links.turn import Send, Tally, Worker
 
 # fmt: off
 __all__ = [
-    "Books", "ClientLink", "CrashPoint", "FaultKind", "FaultRule", "Framing", "FramingFactory", "Host", "Hub",
-    "Inbound", "Kind", "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "Passage", "Peer", "Send", "ServerLink",
-    "Tally", "TerminalLink", "Turn", "Worker", "any_reply", "client_context", "configure", "crash_points", "fault_text",
-    "issue", "linked", "make_ca", "redact", "run_host", "server_context",
+    "Books", "ClientLink", "CrashPoint", "Credentials", "Door", "FaultKind", "FaultRule", "Framing", "FramingFactory",
+    "HTTPLink", "Host", "Hub", "Inbound", "Kind", "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "Passage",
+    "Peer", "Send", "ServerLink", "Tally", "TerminalLink", "Turn", "Worker", "any_reply", "asking", "certificate_name",
+    "client_context", "common_name", "configure", "crash_points", "fault_text", "issue", "linked", "make_ca", "redact",
+    "run_host", "server_context",
 ]
 # fmt: on

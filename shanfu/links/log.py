@@ -96,6 +96,8 @@ def configure(*, level: str = "info", stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    for name in ("httpx", "httpcore"):  # they tell of each request; our own lines do, with what matters
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def fault_text(fault: BaseException) -> str:

@@ -5,6 +5,7 @@ process ends. A killed process needs no more than being started again: the books
 """
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from shanfu.clock import Clock
 from shanfu.events import Events, nobody
 from shanfu.links.connection import ClientLink, ServerLink
 from shanfu.links.host import Host
+from shanfu.links.http import Door
 from shanfu.links.hub import Hub, Limits
 from shanfu.links.tcp import linked
 
@@ -36,10 +38,12 @@ def run_host(
     limits: Limits | None = None,
     urgent: Callable[[bytes], bool] | None = None,
     ready: Callable[[list[int]], None] | None = None,
+    doors: Sequence[Door] = (),
 ) -> None:
-    """Serve until told to stop; `ready` is called once with the ports that are listened on.
+    """Serve until told to stop; `ready` is called once with the ports that are listened on, those of the doors last.
 
-    `urgent` says which frames skip the queue (reversals). Raises ConfigError when a port is in use.
+    `urgent` says which frames skip the queue (reversals). `doors` stand open beside the links: HTTP servers and clients. They
+    close first, while the host can still answer what came through them. Raises ConfigError when a port is in use.
     """
 
     async def serve() -> None:
@@ -47,7 +51,8 @@ def run_host(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         hub = Hub(host, store, clock, events=events, limits=limits, urgent=urgent)
-        async with linked(hub, links) as ports:
+        async with linked(hub, links) as ports, contextlib.AsyncExitStack() as stack:
+            ports += [port for door in doors if (port := await stack.enter_async_context(door(hub)))]
             log.info("ready", host=host.name, ports=ports)
             if ready:
                 ready(ports)

@@ -114,13 +114,17 @@ def issue(folder: Path, name: str, *, now: datetime | None = None) -> None:
     _save(folder, name, (key, certificate))
 
 
-def server_context(folder: Path, name: str) -> ssl.SSLContext:
+def server_context(folder: Path, name: str, *, strangers: bool = False) -> ssl.SSLContext:
     """Return the context with which `name` accepts stations that hold a certificate of the folder's authority.
 
+    With `strangers` also who shows none: a phone has other ways to say who it is. A certificate that is shown must be good.
     Raises ConfigError, in one line, when a file is missing or readable by others, the certificate has expired, or another
     authority signed it.
     """
-    return _context(ssl.PROTOCOL_TLS_SERVER, folder, name)
+    context = _context(ssl.PROTOCOL_TLS_SERVER, folder, name)
+    if strangers:
+        context.verify_mode = ssl.CERT_OPTIONAL
+    return context
 
 
 def client_context(folder: Path, name: str) -> ssl.SSLContext:
