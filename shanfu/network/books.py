@@ -139,16 +139,20 @@ class NetworkBooks:
         An issuer's answer ends a row and never an item.
         """
         names = [(arrival.bucket, name) for arrival in arrivals for name in (arrival.name, arrival.original) if name]
-        carried = [(a.bucket, a.name) for a in arrivals if a.name and (a.kind is not Kind.ANSWER or a.frame.header.rejected)]
+        carried = [(arrival.bucket, arrival.name) for arrival in arrivals if _may_be_carried(arrival)]
         items = self.forwards.load(BY_FORWARD_NAME, carried) if carried else []
         self.journal.load(BY_NAME, names + [(item.bucket, item.original) for item in items if item.original])
 
     def find_stray(self, arrival: Arrival, buckets: int) -> None:
         """Look in every bucket for what an answer is about that does not say whose it is, and move it there."""
+        lies = (arrival.bucket, arrival.name)
+        if self.row(*lies) is not None or (_may_be_carried(arrival) and self.item(*lies) is not None):
+            return
         everywhere = [(bucket, arrival.name) for bucket in range(buckets)]
         rows, items = self.journal.load(BY_NAME, everywhere), self.forwards.load(BY_FORWARD_NAME, everywhere)
         self.journal.load(BY_NAME, [(item.bucket, item.original) for item in items if item.original])
-        arrival.bucket = next((bucket for bucket in [row.bucket for row in rows] + [i.bucket for i in items]), arrival.bucket)
+        found = [row.bucket for row in rows] + [item.bucket for item in items]
+        arrival.bucket = found[0] if found else arrival.bucket
 
     def row(self, bucket: int, name: str) -> JournalRow | None:
         """Return a journal row by its name; it was loaded."""
@@ -179,3 +183,8 @@ class NetworkBooks:
     def hurry(self, station: str) -> None:
         """Let everything that is kept for a station go out at once."""
         self.tx.rows(HURRY, (self.now_ms, station))
+
+
+def _may_be_carried(arrival: Arrival) -> bool:
+    """Whether this may be about an item of store-and-forward."""
+    return bool(arrival.name) and (arrival.kind is not Kind.ANSWER or arrival.frame.header.rejected)

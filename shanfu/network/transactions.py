@@ -69,8 +69,7 @@ class Transactions:
         """An answer that names neither token nor card, or only the card behind a token, is known by its name alone."""
         buckets = self._config.buckets
         for arrival in arrivals if buckets > 1 else ():
-            lies = (arrival.bucket, arrival.name)
-            if not is_request(arrival.message.mti) and books.row(*lies) is None and books.item(*lies) is None:
+            if not is_request(arrival.message.mti):
                 books.find_stray(arrival, buckets)
 
     def _gather(self, arrivals: list[Arrival], books: NetworkBooks) -> list[Facts]:

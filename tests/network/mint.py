@@ -10,7 +10,7 @@ from shanfu.network import VAULT, NetworkConfig, add_route, install_key
 from tests.network.switch import HARBOUR, LANTERN, PAN_LANTERN, START_MS, Peer, Switch
 
 TSP, TRID = "90100000", "90100000001"
-TOKEN, TOKEN_HARBOUR = "6250940000000014", "6250950000000013"
+TOKEN, TOKEN_HARBOUR = "6250940000000019", "6250950000000018"
 PAR = "SF01" + "0" * 21 + "TEST"
 CARD_EXPIRY = "3112"
 
@@ -18,11 +18,12 @@ CARD_EXPIRY = "3112"
 class Mint(Switch):
     """The switch, Lantern, Harbour, and the token service, which shares the vault key with the switch."""
 
-    def __init__(self, folder: Path, config: NetworkConfig | None = None, where: str = "") -> None:
+    def __init__(self, folder: Path, config: NetworkConfig | None = None, where: str = "", *, vault: bool = True) -> None:
         super().__init__(folder, config, where)
         self.tsp = self.enrol(TSP, TSP, {"tsp"})
         parts = [os.urandom(32), os.urandom(32)]
-        install_key(self.store, VAULT, self.hsm.form(KeyUsage.VAULT, Algorithm.AES, parts), now_ms=START_MS)
+        if vault:
+            install_key(self.store, VAULT, self.hsm.form(KeyUsage.VAULT, Algorithm.AES, parts), now_ms=START_MS)
         self.vault = self.tsp.hsm.form(KeyUsage.VAULT, Algorithm.AES, parts)
         add_route(self.store, "625094", LANTERN, station=TSP, now_ms=START_MS)
         add_route(self.store, "625095", HARBOUR, station=TSP, now_ms=START_MS)
