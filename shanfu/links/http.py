@@ -193,11 +193,14 @@ class HTTPPeer:
         if len(content) > LIMIT_BYTES:
             return self._out("the answer has no end")
         try:
-            body = decoded(content, Raw, path=call.op) if status < 400 else encoded(decoded(content, Problem, path=call.op))
+            if status == 200:
+                decoded(content, Raw, path=call.op)
+            elif decoded(content, Problem, path=call.op).status != status or status < 400:
+                return self._out(f"status {status} is no answer")
         except DecodeError:
             return self._out(f"status {status} with a body that makes no sense")
         self._said = ""
-        return status, Raw(bytes(body))
+        return status, Raw(content)
 
     def _out(self, why: str) -> tuple[int, Raw]:
         if why != self._said:  # one line for an outage, not one for each call
