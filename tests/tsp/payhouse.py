@@ -126,11 +126,12 @@ class PayHouse:
 
     folder: Path
     config: TSPConfig = field(default_factory=TSPConfig)
+    where: str = ""
 
     def __post_init__(self) -> None:
         self.clock = ManualClock(START_MS)
         self.hsm, self.peer = SoftHSM(LMK.generate()), SoftHSM(LMK.generate())
-        self.store = Store.open(self.folder / "tsp.db", schema=SCHEMA, name="tsp")
+        self.store = Store.open(self.where or self.folder / "tsp.db", schema=SCHEMA, name="tsp")
         self.sent: deque[bytes] = deque()
         self.events = Recorder()
         self.stan = self.calls = 0

@@ -124,21 +124,21 @@ def as_another(house: PayHouse, phone: Phone) -> Reply:
 
 # fmt: off
 REFUSALS = {
-    "a sequence ahead":       (lambda h, p: h.issue(p, 3),                                       ("wrong-state", "SEQUENCE")),
-    "a sequence long ago":    (lambda h, p: (h.refresh(p), h.issue(p, 1))[1],                    ("wrong-state", "SEQUENCE")),
-    "sequence nought":        (lambda h, p: h.issue(p, 0),                                       ("wrong-state", "SEQUENCE")),
-    "another device":         (lambda h, p: h.issue(p, 2, device="other"),                       ("forbidden", "DEVICE")),
-    "another requestor":      (as_another,                                                       ("not-found", "")),
-    "no such token":          (lambda h, p: h.issue(replace(p, reference="f" * 32), 2),          ("not-found", "")),
-    "suspended":              (changed(state="SUSPENDED", suspended_by="ISSUER"),                ("wrong-state", "SUSPENDED")),
-    "and why":  (changed(state="SUSPENDED", suspended_by="TSP", reason="DEVICE_LOST"), ("wrong-state", "DEVICE_LOST")),
-    "waiting for ID&V":       (changed(state="INACTIVE"),                                        ("wrong-state", "INACTIVE")),
-    "deleted":                (changed(state="DEACTIVATED"),                                     ("wrong-state", "DEACTIVATED")),
-    "expired by the clock":   (changed(expires_ms=START_MS),                                     ("wrong-state", "EXPIRED")),
-    "its card is stolen":     (card_changed(state="stolen"),                                     ("wrong-state", "CARD_NOT_ACTIVE")),
-    "its card was replaced":  (card_changed(generation=2),                                       ("wrong-state", "CARD_NOT_ACTIVE")),
-    "counters used up":       (changed(atc_allotted=0xFFFF - 9),                                 ("wrong-state", "ATC_EXHAUSTED")),
-    "the last ten counters":  (changed(atc_allotted=0xFFFF - 10),                                ("", "")),
+    "a sequence ahead": (lambda h, p: h.issue(p, 3), ("wrong-state", "SEQUENCE")),
+    "a sequence long ago": (lambda h, p: (h.refresh(p), h.issue(p, 1))[1], ("wrong-state", "SEQUENCE")),
+    "sequence nought": (lambda h, p: h.issue(p, 0), ("wrong-state", "SEQUENCE")),
+    "another device": (lambda h, p: h.issue(p, 2, device="other"), ("forbidden", "DEVICE")),
+    "another requestor": (as_another, ("not-found", "")),
+    "no such token": (lambda h, p: h.issue(replace(p, reference="f" * 32), 2), ("not-found", "")),
+    "suspended": (changed(state="SUSPENDED", suspended_by="ISSUER"), ("wrong-state", "SUSPENDED")),
+    "and why": (changed(state="SUSPENDED", suspended_by="TSP", reason="DEVICE_LOST"), ("wrong-state", "DEVICE_LOST")),
+    "waiting for ID&V": (changed(state="INACTIVE"), ("wrong-state", "INACTIVE")),
+    "deleted": (changed(state="DEACTIVATED"), ("wrong-state", "DEACTIVATED")),
+    "expired by the clock": (changed(expires_ms=START_MS), ("wrong-state", "EXPIRED")),
+    "its card is stolen": (card_changed(state="stolen"), ("wrong-state", "CARD_NOT_ACTIVE")),
+    "its card was replaced": (card_changed(generation=2), ("wrong-state", "CARD_NOT_ACTIVE")),
+    "counters used up": (changed(atc_allotted=0xFFFF - 9), ("wrong-state", "ATC_EXHAUSTED")),
+    "the last ten counters": (changed(atc_allotted=0xFFFF - 10), ("", "")),
 }
 # fmt: on
 
@@ -230,14 +230,14 @@ S, U = Seen, lambda atc, amount=0, un="": UseReport(atc=atc, index="6010500", at
 # fmt: off
 LOGS = {
     #                          authorised             the phone's log           stands at, covered: what is suspected
-    "all known":              ([S(1, 5, "aa")],       [U(1, 5, "AA")],          1, 0, ""),
-    "used, never seen":       ([],                    [U(1), U(2)],             2, 0, ""),
-    "seen, never used":       ([S(1, 5, "")],         [],                       1, 0, "authorised ATC 1, which the phone has not used"),
-    "another amount":         ([S(1, 5, "")],         [U(1, 6)],                1, 0, "authorised ATC 1 over another amount than the phone's"),
-    "another terminal":       ([S(1, 5, "aa")],       [U(1, 5, "bb")],          1, 0, "authorised ATC 1 at another terminal than the phone's"),
-    "an amount not logged":   ([S(1, 5, "aa")],       [U(1)],                   1, 0, ""),
-    "covered before":         ([S(1, 5, "")],         [U(2)],                   2, 1, ""),
-    "above the phone":        ([S(9, 5, "")],         [U(1)],                   1, 0, ""),
+    "all known": ([S(1, 5, "aa")], [U(1, 5, "AA")], 1, 0, ""),
+    "used, never seen": ([], [U(1), U(2)], 2, 0, ""),
+    "seen, never used": ([S(1, 5, "")], [], 1, 0, "authorised ATC 1, which the phone has not used"),
+    "another amount": ([S(1, 5, "")], [U(1, 6)], 1, 0, "authorised ATC 1 over another amount than the phone's"),
+    "another terminal": ([S(1, 5, "aa")], [U(1, 5, "bb")], 1, 0, "authorised ATC 1 at another terminal than the phone's"),
+    "an amount not logged": ([S(1, 5, "aa")], [U(1)], 1, 0, ""),
+    "covered before": ([S(1, 5, "")], [U(2)], 2, 1, ""),
+    "above the phone": ([S(9, 5, "")], [U(1)], 1, 0, ""),
 }
 # fmt: on
 
