@@ -48,6 +48,7 @@ from shanfu.tsp import (
     enrol_requestor,
     install_key,
     pan_label,
+    show,
 )
 
 LANTERN, HARBOUR = "99010000", "99020000"
@@ -252,10 +253,16 @@ class Service:
     def verify(self, token: str, code: str = RIGHT_CODE, method: IDVMethod = IDVMethod.SMS, **how: Any) -> Any:
         return self.call("tsp.code.verify", VerifyCode(token=token, method=method, code=code), **how)
 
-    def change(
-        self, op: str, *tokens: str, actor: Any, reason: str = "OTHER", caller: str = f"requestor/{TRID}", **more: Any
-    ) -> Any:
-        return self.call(op, ChangeToken(tokens=tokens, actor=actor, reason=reason, **more), caller=caller)
+    def change(self, op: str, *tokens: str, actor: Any, reason: str = "OTHER", caller: str = ME, expiry: str = "") -> Any:
+        return self.call(op, ChangeToken(tokens=tokens, actor=actor, reason=reason, expiry=expiry), caller=caller)
+
+    def result(self, op: str, token: str, actor: Any, **more: Any) -> str:
+        """The result's name of a change of one token."""
+        [change] = self.change(op, token, actor=actor, **more).changes
+        return change.result
+
+    def view(self, token: str) -> TokenView:
+        return show(self.store, token).token
 
     def tick(self, ms: int = 0) -> None:
         """Let time pass, and whoever is told acknowledge."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shanfu.messages import Colour, IDVMethod, KeyPolicy, Problem, ProblemCode, TokenState, problem
+from shanfu.messages import Actor, Colour, IDVMethod, KeyPolicy, Problem, ProblemCode, TokenState, problem
 from shanfu.messages.requestor import ProfileAsked
 from shanfu.pan import PAN, luhn_digit
 from shanfu.tsp import find_number, list_tokens, show
@@ -234,14 +234,8 @@ def re_add(service: Service, card, times: int) -> list[Colour]:
         asked = service.request(card)
         made.append(asked.decision)
         if asked.view:
-            service.result("tsp.delete", asked.view.token, service_actor())
+            service.result("tsp.delete", asked.view.token, Actor.CARDHOLDER)
     return made
-
-
-def service_actor():
-    from shanfu.messages import Actor
-
-    return Actor.CARDHOLDER
 
 
 def test_deleted_and_added_again(service: Service) -> None:
@@ -278,8 +272,6 @@ def test_guessing_from_one_device(service: Service) -> None:
     ("reason", "colour", "mark"), [("DEVICE_LOST", Y, "DEVICE_REPORTED"), ("CLONE_SUSPECTED", O, "CLONE_SUSPECTED")]
 )
 def test_a_device_with_a_past(service: Service, reason, colour, mark) -> None:
-    from shanfu.messages import Actor
-
     token = service.request(service.card()).view.token
     service.result("tsp.suspend", token, Actor.TOKEN_REQUESTOR, reason=reason)
     made = service.request(service.card("card-2", 2))
