@@ -40,7 +40,7 @@ class CloudConfig:
     apps: Mapping[str, str] = field(default_factory=lambda: dict(APPS))
     attestation: str = AttestationRule.LOWER.value
     attestation_key: str = ""  # of the test attester: 65-byte P-256 point, hex; "" has none
-    timeout_ms: int = 10_000  # how long the token service may think
+    timeout_ms: int = 15_000  # how long the token service may think; longer than it lets an issuer think
     fresh_ms: int = 300_000  # a call outside a session is no older, nor younger, than five minutes
     session_ms: int = 900_000
     push_ms: int = 600_000  # then a push is late, and leaves only a flag on the phone

@@ -103,8 +103,8 @@ class ColourFacts:
 
     @property
     def live(self) -> int:
-        """How many tokens are on this phone."""
-        return sum(not row.dead for row in self.tokens)
+        """How many tokens of other cards are on this phone: adding one again that is there adds none."""
+        return sum(not row.dead and row.card != self.card for row in self.tokens)
 
     @property
     def re_added(self) -> int:

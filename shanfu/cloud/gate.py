@@ -80,9 +80,11 @@ class Gate:
         for knock, right in zip(signed, self._prover.signatures(jobs), strict=True):
             if not right:
                 knock.refuse(Reason.SIGNATURE_WRONG)
+        for knock in _left(knocks):
+            self._counted(knock)
+        self._open([knock for knock in _left(knocks) if knock.session])
         for knock in _left(knocks):  # one after the other: of two with one nonce or counter, the second is stale
             self._fresh(knock, books)
-        self._open([knock for knock in _left(knocks) if knock.session])
 
     def _load(self, knocks: Sequence[Knock], books: CloudBooks) -> None:
         names = [knock.signed.device for knock in knocks]
@@ -144,12 +146,15 @@ class Gate:
 
     # -- whether it is new ---------------------------------------------------------------------------------------------
 
+    def _counted(self, knock: Knock) -> None:
+        """Refuse a counter that does not rise; it is used up only when the body has opened as well."""
+        if knock.session is not None and knock.signed.counter <= knock.session.counter:
+            knock.refuse(Reason.COUNTER_USED)
+
     def _fresh(self, knock: Knock, books: CloudBooks) -> None:
         if knock.session is not None:
-            if knock.signed.counter <= knock.session.counter:
-                knock.session = None
-                knock.refuse(Reason.COUNTER_USED)
-            else:
+            self._counted(knock)
+            if knock.problem is None:
                 knock.session.counter = knock.signed.counter
             return
         refusal = freshness_refusal(knock.signed, now_ms=books.now_ms, fresh_ms=self._config.fresh_ms)

@@ -81,6 +81,7 @@ AGAIN = "CARD_ADDED_AGAIN_OFTEN"
 COLOURS = [  # setting                  cards added before                       colour    reasons
     ({},                                [],                                      "GREEN",  ()),
     ({"cards_most": 2},                 ["card-2"],                              "GREEN",  ()),
+    ({"cards_most": 1},                 ["card-1"],                              "GREEN",  ()),
     ({"cards_most": 2},                 ["card-2", "card-2"],                    "RED",    ("TOO_MANY_CARDS_ON_DEVICE",)),
     ({"re_adds_most": 2},               ["-card-1", "-card-1"],                  "YELLOW", (AGAIN,)),
     ({"re_adds_most": 2},               ["-card-1", "-card-2"],                  "GREEN",  ()),

@@ -121,7 +121,7 @@ def expected_keys(token: str, terms: KeySetTerms) -> bytes:
 class Phone:
     """A phone's side of the wire: its keys, its session, its counter."""
 
-    def __init__(self, world: World, *, info: dict[str, Any]) -> None:
+    def __init__(self, world: Any, *, info: dict[str, Any], host: str = "cloud") -> None:
         self.world = world
         self.sign, self.wrap = P256Key.generate(), P256Key.generate()
         self.device = self.session = self.token = ""
@@ -133,7 +133,7 @@ class Phone:
         }  # fmt: skip
         self.info = wallet.DeviceInfo(**(about | info))
         self.line = world.net.terminal(
-            "cloud", framing=JSONFrames, timeout_ms=PATIENCE_MS, matches=lambda _asked, reply: self._is_mine(reply)
+            host, framing=JSONFrames, timeout_ms=PATIENCE_MS, matches=lambda _asked, reply: self._is_mine(reply)
         )
         self._waits = ""
 
