@@ -104,14 +104,13 @@ class CardEvents:
 
     def _found(self, case: "_Case") -> "Told":
         """Take a lost card back: tokens that its loss suspended resume. A stolen one is not found but replaced."""
-        if not case.newest or case.card.state == CardState.CLOSED:
+        if case.newest and case.card.state == CardState.STOLEN:
+            return [TokenChange(token=token.token, result=CARD_STOLEN, view=view_of(token)) for token in case.tokens]
+        if not case.newest or case.card.state != CardState.LOST:
             return []
-        if case.card.state == CardState.STOLEN:
-            return problem(ProblemCode.WRONG_STATE, "a card reported stolen is replaced, not found", reason=CARD_STOLEN)
         case.card.state = CardState.ACTIVE.value
-        return [
-            self._apply(case, token, _E.RESUME, "CARD_FOUND") for token in case.tokens if self._suspended_as_lost(case, token)
-        ]
+        lost = [token for token in case.tokens if self._suspended_as_lost(case, token)]
+        return [self._apply(case, token, _E.RESUME, "CARD_FOUND") for token in lost]
 
     def _replaced(self, case: "_Case") -> "Told":
         """Give the card its new number and expiry; tokens follow unless a theft or an unsettled loss stands between."""
