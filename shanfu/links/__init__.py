@@ -7,7 +7,7 @@ A terminal asks through `TerminalLink`, or through a `LoopTerminal`. What a fram
 
 Files in reading order: host (the third shape of code), turn (the loop of every host), crash (named places to die), framing,
 hub (inbox, back-pressure, stations), connection, tcp (listening, calling), http (asking over HTTPS), run (a host as a
-process), terminal, faults, loop, tls, log.
+process), terminal, phone, faults, loop, tls, log.
 """
 
 from shanfu.links.connection import ClientLink, ServerLink
@@ -19,6 +19,7 @@ from shanfu.links.http import Credentials, Door, HTTPLink, asking, certificate_n
 from shanfu.links.hub import Hub, Limits, Peer
 from shanfu.links.log import configure, fault_text, redact
 from shanfu.links.loop import LoopNet, LoopTerminal
+from shanfu.links.phone import PhoneLink
 from shanfu.links.run import run_host
 from shanfu.links.tcp import linked
 from shanfu.links.terminal import Matches, TerminalLink, any_reply
@@ -29,8 +30,8 @@ from shanfu.links.turn import Send, Tally, Worker
 __all__ = [
     "Books", "ClientLink", "CrashPoint", "Credentials", "Door", "FaultKind", "FaultRule", "Framing", "FramingFactory",
     "HTTPLink", "Host", "Hub", "Inbound", "Kind", "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "Passage",
-    "Peer", "Send", "ServerLink", "Tally", "TerminalLink", "Turn", "Worker", "any_reply", "asking", "certificate_name",
-    "client_context", "common_name", "configure", "crash_points", "fault_text", "issue", "linked", "make_ca", "redact",
-    "run_host", "server_context",
+    "Peer", "PhoneLink", "Send", "ServerLink", "Tally", "TerminalLink", "Turn", "Worker", "any_reply", "asking",
+    "certificate_name", "client_context", "common_name", "configure", "crash_points", "fault_text", "issue", "linked",
+    "make_ca", "redact", "run_host", "server_context",
 ]
 # fmt: on
