@@ -8,8 +8,9 @@ has seen, since a phone may lie. The issuer's own card limits are another matter
 Sources: the limits of a limited-use key in open phone applets (time to live, number of transactions, cumulative amount).
 """
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from shanfu.messages.shared import KeyPolicy, KeySetTerms
 
@@ -25,8 +26,7 @@ class LimitReason(Enum):
     REPLENISH_ASAP = "REPLENISH_ASAP"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyLimits:
+class KeyLimits(Struct, frozen=True, kw_only=True):
     """The limits of one key set; amounts in minor units. The last two say when to fetch the next."""
 
     max_uses: int
@@ -36,8 +36,7 @@ class KeyLimits:
     replenish_before_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True):
     """What a key set has done so far, and the amount it is to pay now."""
 
     uses: int
@@ -46,8 +45,7 @@ class Usage:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class LimitVerdict:
+class LimitVerdict(Struct, frozen=True):
     """Whether the use is allowed; `reason` says why not, or that the next key set should be fetched soon."""
 
     allowed: bool

@@ -22,7 +22,8 @@ from shanfu.tsp.interbank import Kind
 from shanfu.tsp.tables import METADATA, PREFIX
 
 __all__ = [
-    "BY_NAME", "BY_RRN", "FORMAT", "HISTORY", "PAGE", "RECENT", "HistoryRow", "HistoryState", "explained", "packed", "view",
+    "BY_NAME", "BY_RRN", "FORMAT", "HISTORY", "PAGE", "RECENT", "HistoryRow", "HistoryState", "Step", "explained", "packed",
+    "view",
 ]  # fmt: skip
 
 FORMAT: Final = 1
@@ -104,19 +105,19 @@ _TOLD: Final = {
     HistoryState.REVERSED: "REVERSED",
 }
 _CREDITS: Final = frozenset({Kind.REFUND.name, Kind.VOID.name})
-_Packed = list[tuple[str, bool, str]]
+Step = tuple[str, bool, str]  # a check, whether it was passed, what was compared
 
 
-def packed(steps: Sequence[ExplainStep]) -> bytes:
+def packed(steps: Sequence[Step]) -> bytes:
     """Return an explain record as it is kept."""
-    return msgspec.json.encode([(step.check, step.passed, step.detail) for step in steps])
+    return msgspec.json.encode(steps)
 
 
 def explained(row: HistoryRow) -> tuple[ExplainStep, ...]:
     """Return every check of a payment with its result; () for what was never resolved, such as a tombstone."""
     if not row.explain:
         return ()
-    kept = msgspec.json.decode(row.explain, type=_Packed)
+    kept = msgspec.json.decode(row.explain, type=list[Step])
     return tuple(ExplainStep(check=check, passed=passed, detail=detail) for check, passed, detail in kept)
 
 

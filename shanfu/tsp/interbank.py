@@ -15,6 +15,7 @@ the network's security module, which moves a PIN to the PAN by it. RS (private u
 
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from shanfu.clock import local
@@ -80,6 +81,7 @@ class Chip:
     un: bytes
     cvm: bytes  # 9F34, b"" when the terminal did not say
     index: str
+    index_bytes: bytes
     data: bytes = field(repr=False)
 
 
@@ -131,7 +133,7 @@ def read(frame: InterbankFrame, *, now_ms: int) -> Request:
     fields, text = message.fields, message.text
     kind, needed = _kind(message)
     fault = "" if needed <= fields.keys() else f"DE{min(needed - fields.keys())}"
-    dated = business_date(text(15, f"{local(now_ms):%m%d}"), now_ms)
+    dated = business_date(text(15) if 15 in fields else f"{local(now_ms):%m%d}", now_ms)
     request = Request(
         frame, kind, name_of(message), text(2, ""), int(text(4, "0")), text(49, ""), dated or f"{local(now_ms):%Y%m%d}",
         institution(text(32, "")), text(22, ""), text(14, ""), original_name(text(90, "")), None, "", fault,
@@ -173,11 +175,12 @@ def _read_chip(request: Request) -> str:
     try:
         values = decode_field55(request.message.binary(55))
         iad = values[0x9F10]
+        index = iad[9:]  # issuer-defined data, behind their length
         if iad[7] != ALGORITHM_3DES:
             return "DE55/9F10: algorithm"  # token keys are 3DES
         request.chip = Chip(
             int.from_bytes(values[0x9F36]), values[0x9F26], iad[1], iad[3:7], values[0x9F02], values[0x5F2A],
-            values[0x9F1A], values[0x9F37], values.get(0x9F34, b""), IssuerApplicationData.parse(iad).key_index or "",
+            values[0x9F1A], values[0x9F37], values.get(0x9F34, b""), _index(index), index[1:],
             cryptogram_input(iad[2], values),
         )  # fmt: skip
     except DecodeError as fault:
@@ -185,6 +188,13 @@ def _read_chip(request: Request) -> str:
     except LookupError as absent:
         return f"DE55/{absent.args[0]:X}"
     return ""
+
+
+@lru_cache(maxsize=4096)  # the sets of one hour share their indexes
+def _index(issuer_data: bytes) -> str:
+    """Return the key index that these issuer-defined data hold, or ""."""
+    iad = IssuerApplicationData(dki=0, cvn=0, cvr=b"", idd=issuer_data or None)
+    return iad.key_index or ""
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------

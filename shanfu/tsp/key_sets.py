@@ -28,8 +28,8 @@ from shanfu.tsp.tables import METADATA, PREFIX
 
 __all__ = [
     "BY_COUNTER", "BY_INDEX", "BY_SEQUENCE", "COUNTERS", "KEY_SETS", "LAST_ATC", "OF_ANY_TOKEN", "CounterRow", "KeySetRow",
-    "KeySetState", "Seen", "allot", "confirm", "effective", "issued_within", "never_seen", "newest_names", "suspicion",
-    "terms_of",
+    "KeySetState", "Seen", "allot", "confirm", "effective", "issued_within", "never_seen", "newest_names", "retired",
+    "suspicion", "terms_of",
 ]  # fmt: skip
 
 BY_INDEX: Final = ("key_index", "token")
@@ -46,6 +46,9 @@ class KeySetState(StrEnum):
     CURRENT = "CURRENT"
     GRACE = "GRACE"
     RETIRED = "RETIRED"
+
+
+GRACE, RETIRED = KeySetState.GRACE.value, KeySetState.RETIRED.value
 
 
 @dataclass(slots=True)
@@ -104,10 +107,14 @@ OF_ANY_TOKEN: Final = Statement(_any.limit(1), "key_index")
 # -- life --------------------------------------------------------------------------------------------------------------
 
 
+def retired(row: KeySetRow, now_ms: int) -> bool:
+    """Say whether a set is dead because a newer one took its place; its grace may be over though nobody wrote that down."""
+    return row.state == RETIRED or (row.state == GRACE and now_ms >= row.grace_ends_ms)
+
+
 def effective(row: KeySetRow, now_ms: int) -> KeySetState:
-    """Return where a set stands now: its grace may be over though nobody has written that down."""
-    state = KeySetState(row.state)
-    return KeySetState.RETIRED if state is KeySetState.GRACE and now_ms >= row.grace_ends_ms else state
+    """Return where a set stands now."""
+    return KeySetState.RETIRED if retired(row, now_ms) else KeySetState(row.state)
 
 
 def confirm(row: KeySetRow, others: Iterable[KeySetRow], *, now_ms: int, grace_ms: int) -> bool:
@@ -120,8 +127,8 @@ def confirm(row: KeySetRow, others: Iterable[KeySetRow], *, now_ms: int, grace_m
             continue
         if other.state in (KeySetState.ISSUED, KeySetState.CURRENT):
             other.state, other.grace_ends_ms = KeySetState.GRACE.value, now_ms + grace_ms
-        elif effective(other, now_ms) is KeySetState.RETIRED:
-            other.state = KeySetState.RETIRED.value
+        elif retired(other, now_ms):
+            other.state = RETIRED
     return True
 
 

@@ -231,9 +231,13 @@ class Payments:
         """Fill in the original's token and card, as they are now."""
         if facts.original is None or not facts.original.token:
             return
-        token = facts.token = books.token(facts.original.token)
-        if token is not None:
-            facts.card = books.card(token.issuer, token.card)
+        facts.token = books.token(facts.original.token)
+        self._card_of(facts, books)
+
+    def _card_of(self, facts: Facts, books: TSPBooks) -> None:
+        """Fill in the card behind the token, which was loaded."""
+        if token := facts.token:
+            facts.card = books.cards.find(BY_CARD, (token.issuer, token.card))
 
     def _next_seq(self, books: TSPBooks) -> int:
         return self._numbers.next(books.tx, now_ms=books.now_ms)
@@ -246,8 +250,10 @@ class Payments:
         for case in cases:
             if case.verdict is not Verdict.RESOLVED or case.row is None:
                 continue
-            token = books.token(case.row.token)
-            card = books.card(token.issuer, token.card) if token else None
+            if case.facts.token is None or case.facts.card is None:  # a repeat
+                case.facts.token = books.token(case.row.token)
+                self._card_of(case.facts, books)
+            token, card = case.facts.token, case.facts.card
             assert token, "a resolved payment has its token"
             assert card, "a token has its card"
             found.append((case, token, card))

@@ -47,10 +47,10 @@ def _what(request: Request) -> str:
 
 def _explain(request: Request, resolution: Resolution) -> dict[str, str]:
     told = {"token": mask_pan(request.token)}
-    for step in resolution.steps:
-        words = "right" if step.passed else "refused"
-        if step.detail == "not reached":
-            told[step.check] = step.detail
+    for check, passed, detail in resolution.steps:
+        words = "right" if passed else "refused"
+        if detail == "not reached":
+            told[check] = detail
         else:
-            told[step.check] = f"{words} ({step.detail})" if step.detail else words
+            told[check] = f"{words} ({detail})" if detail else words
     return told

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from shanfu.hosts import LOOKUP, SEAL, interbank_trial, right_macs
 from shanfu.hsm import HSM, Algorithm, ARQCCheck, Keyring
 from shanfu.iso8583 import Message
-from shanfu.tokens import KeyScheme, key_index_bytes
+from shanfu.tokens import KeyScheme
 from shanfu.tsp.config import VAULT, TSPConfig, imk_label
 from shanfu.tsp.interbank import Chip, Request
 from shanfu.tsp.key_sets import KeySetRow
@@ -88,5 +88,5 @@ def _check(claim: Claim, keys: Keyring) -> ARQCCheck:
         data=chip.data,
         arqc=chip.arqc,
         scheme=scheme,
-        diversifier=key_index_bytes(key_set.key_index) if key_set else b"",
+        diversifier=chip.index_bytes if key_set else b"",
     )

@@ -12,20 +12,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from shanfu.clock import local
 from shanfu.emv import CVM, CVM_RESULTS, CVR, CryptogramType, CVMResults
 from shanfu.iso8583 import EntryMode
-from shanfu.messages import ExplainStep, PhoneCVM, TokenState
+from shanfu.messages import KeyPolicy, PhoneCVM, TokenState
 from shanfu.tsp.checks import CRYPTOGRAM, HISTORY_CHECKS, TOKEN_CHECKS, Check, Verdict
 from shanfu.tsp.config import TSPConfig
-from shanfu.tsp.history import HistoryRow, HistoryState
+from shanfu.tsp.history import HistoryRow, HistoryState, Step
 from shanfu.tsp.interbank import Chip, Kind, Request
-from shanfu.tsp.key_sets import CounterRow, KeySetRow, KeySetState, effective
+from shanfu.tsp.key_sets import CounterRow, KeySetRow, retired
 from shanfu.tsp.limits import exhausted, over_amount, over_count
 from shanfu.tsp.requestors import RequestorRow, RequestorState, listed
-from shanfu.tsp.vault import CardRow, CardState, TokenRow, policy_of
+from shanfu.tsp.vault import CardRow, CardState, TokenRow
 from shanfu.tsp.window import Window, atc_in_window, was_seen
 
 __all__ = ["Facts", "Finding", "Resolution", "from_history", "resolve"]
@@ -49,8 +51,7 @@ class Facts:
     proved: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What one check says: the verdict that refuses (None: passed), and what was compared."""
 
     verdict: Verdict | None = None
@@ -68,7 +69,7 @@ class Resolution:
 
     verdict: Verdict
     detail: str
-    steps: tuple[ExplainStep, ...]
+    steps: tuple[Step, ...]
     authentic: bool
 
 
@@ -92,7 +93,7 @@ def _run(facts: Facts, table: tuple[Check, ...], functions: Mapping[str, CheckOf
         found = functions[row.name](facts)
         assert found.verdict is None or found.verdict in row.verdicts, f"{row.name} may not say {found.verdict}"
         passed = found.verdict is None and found.reached
-        steps.append(ExplainStep(check=row.name, passed=passed, detail=found.detail))
+        steps.append((row.name, passed, found.detail))
         proven = proven and (passed or row.number > CRYPTOGRAM)
         if found.verdict is not None and first is None:
             first = found
@@ -266,7 +267,7 @@ def key_good(facts: Facts) -> Finding:
 
 def _key_state(keys: KeySetRow, chip: Chip, now_ms: int) -> Finding:
     which = f"key set {keys.sequence}"
-    if effective(keys, now_ms) is KeySetState.RETIRED:
+    if retired(keys, now_ms):
         return _no(Verdict.KEY_RETIRED, f"{which} was replaced")
     if not keys.atc_first <= chip.atc <= keys.atc_last:
         return _no(Verdict.KEY_UNKNOWN, f"ATC {chip.atc} is outside its key set ({keys.atc_first} to {keys.atc_last})")
@@ -292,6 +293,10 @@ def cryptogram_right(facts: Facts) -> Finding:
     return PASSED
 
 
+DONE_ON_PHONE: Final = int(CVR.OFFLINE_PIN_DONE)
+FAILED_ON_PHONE: Final = int(CVR.OFFLINE_PIN_FAILED)
+
+
 def holder_verified(facts: Facts) -> Finding:
     """Where the policy wants the holder verified on the phone, he was; where it does not, nobody claims that he was.
 
@@ -301,16 +306,21 @@ def holder_verified(facts: Facts) -> Finding:
     token, chip = facts.token, facts.request.chip
     if token is None or chip is None:
         return NOT_REACHED
-    cvr = CVR.parse(chip.cvr)
-    reported = _reported_on_device(chip.cvm)
-    shown = CVR.OFFLINE_PIN_DONE in cvr or reported
-    if CVR.OFFLINE_PIN_FAILED in cvr:
+    cvr = int.from_bytes(chip.cvr)
+    shown = bool(cvr & DONE_ON_PHONE) or _reported_on_device(chip.cvm)
+    if cvr & FAILED_ON_PHONE:
         return _no(Verdict.CDCVM_WRONG, "verification on the phone failed")
-    if policy_of(token).phone_cvm is PhoneCVM.CDCVM:
+    if _phone_cvm(token.policy) is PhoneCVM.CDCVM:
         return Finding(detail="verified on the phone") if shown else _no(Verdict.CDCVM_MISSING, "CVR and 9F34 show none")
     return _no(Verdict.CDCVM_WRONG, "claimed, but the policy is the card's PIN") if shown else PASSED
 
 
+@lru_cache(maxsize=64)  # issuers have a few policies
+def _phone_cvm(policy: bytes) -> PhoneCVM:
+    return msgspec.json.decode(policy, type=KeyPolicy).phone_cvm
+
+
+@lru_cache(maxsize=64)
 def _reported_on_device(cvm: bytes) -> bool:
     """Whether 9F34 says that the holder was verified on his phone; the codes are those of `CVM_RESULTS`, unverified."""
     told, ours = CVMResults.parse(cvm) if len(cvm) == 3 else None, CVMResults.parse(CVM_RESULTS[CVM.CDCVM])
