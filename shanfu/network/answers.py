@@ -18,6 +18,7 @@ from shanfu.iso8583 import (
     UsageField,
     Value,
     encode_par,
+    is_advice,
     response_mti,
 )
 from shanfu.network.accounts import Account
@@ -73,7 +74,7 @@ def answer(source: Message, row: JournalRow, *, token: str = "") -> Message:
         fields[38] = row.auth_code
     if row.balances:
         fields[54] = row.balances
-    if row.par:
+    if row.par and not is_advice(row.mti):  # a refund is answered before anybody knows it
         fields[56] = encode_par(row.par)
     return _like(source, response_mti(row.mti), fields)
 
