@@ -22,6 +22,7 @@ from shanfu.tsp.admin import (
     list_ranges,
     list_requestors,
     list_tokens,
+    reconcile,
     reperso_tokens,
     resume_tokens,
     set_requestor,
@@ -35,6 +36,7 @@ from shanfu.tsp.decision import Decision, combine, narrowed
 from shanfu.tsp.diary import Channel, DiaryRow
 from shanfu.tsp.host import TSP
 from shanfu.tsp.life_cycle import TRANSITIONS, Outcome, Result, Rule, Step, step
+from shanfu.tsp.reconcile import Drift, DriftKind, compare, mend
 from shanfu.tsp.requestors import RequestorState
 from shanfu.tsp.tables import PREFIX
 
@@ -50,6 +52,8 @@ __all__ = [
     "Channel",
     "Decision",
     "DiaryRow",
+    "Drift",
+    "DriftKind",
     "LifeCycle",
     "Outcome",
     "Paid",
@@ -65,6 +69,7 @@ __all__ = [
     "VelocityRules",
     "add_token_range",
     "combine",
+    "compare",
     "delete_tokens",
     "enrol_requestor",
     "find_number",
@@ -73,8 +78,10 @@ __all__ = [
     "list_ranges",
     "list_requestors",
     "list_tokens",
+    "mend",
     "narrowed",
     "pan_label",
+    "reconcile",
     "reperso_tokens",
     "resume_tokens",
     "set_requestor",

@@ -5,7 +5,7 @@ service itself. The sandbox and the command line call these; the host need not r
 writes here opens the store himself. Nothing here shows a PAN or a token's number.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,12 +21,13 @@ from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.diary import OF_TOKEN, Channel, DiaryRow
 from shanfu.tsp.history import PAGE, HistoryRow, explained, view
 from shanfu.tsp.key_sets import BY_COUNTER, BY_SEQUENCE, KeySetRow, newest_names
+from shanfu.tsp.reconcile import Drift, compare, mend
 from shanfu.tsp.requestors import RANGES, REQUESTORS, RangeRow, RequestorRow, RequestorState
 from shanfu.tsp.vault import BY_NUMBER, TOKENS, TokenRow, view_of
 
 __all__ = [
     "Paid", "RangeOrder", "RequestorOrder", "TokenCase", "add_token_range", "delete_tokens", "enrol_requestor", "find_number",
-    "list_ranges", "list_requestors", "list_tokens", "reperso_tokens", "resume_tokens", "set_requestor", "show",
+    "list_ranges", "list_requestors", "list_tokens", "reconcile", "reperso_tokens", "resume_tokens", "set_requestor", "show",
     "suspend_tokens",
 ]  # fmt: skip
 
@@ -128,7 +129,8 @@ def _touch(one: str, other: str) -> bool:
 
 _ALL_RANGES: Final = Statement(RANGES.select().order_by(RANGES.table.c.bin))
 _ALL_REQUESTORS: Final = Statement(REQUESTORS.select().order_by(REQUESTORS.table.c.trid))
-_ALL_TOKENS: Final = Statement(TOKENS.select().order_by(TOKENS.table.c.created_ms, TOKENS.table.c.token).limit(MOST_LISTED))
+_EVERY_TOKEN: Final = Statement(TOKENS.select().order_by(TOKENS.table.c.created_ms, TOKENS.table.c.token))
+_OLDEST_TOKENS: Final = Statement(TOKENS.select().order_by(TOKENS.table.c.created_ms, TOKENS.table.c.token).limit(MOST_LISTED))
 
 
 def list_ranges(store: Store) -> list[RangeRow]:
@@ -168,9 +170,10 @@ class TokenCase:
 
 
 def list_tokens(store: Store, *, trid: str = "", card: str = "", device: str = "") -> list[TokenView]:
-    """Return tokens, oldest first, of a requestor, card reference or device where one is named."""
+    """Return tokens, oldest first: those of a requestor, card reference or device, or of all the first thousand."""
+    filtered = bool(trid or card or device)
     with store.begin() as tx:
-        rows = TOKENS.open(tx).select(_ALL_TOKENS)
+        rows = TOKENS.open(tx).select(_EVERY_TOKEN if filtered else _OLDEST_TOKENS)
     wanted = [row for row in rows if trid in ("", row.trid) and card in ("", row.card) and device in ("", row.device)]
     return [view_of(row) for row in wanted]
 
@@ -240,6 +243,22 @@ def delete_tokens(store: Store, tokens: Iterable[str], *, reason: str, now_ms: i
 def reperso_tokens(store: Store, tokens: Iterable[str], *, reason: str, now_ms: int) -> dict[str, str]:
     """Have the profile of tokens fetched anew by their phones; number, keys and PAR stay."""
     return _act(store, tokens, (LifeCycleEvent.REPERSO, reason), now_ms=now_ms)
+
+
+def reconcile(store: Store, theirs: Mapping[str, Iterable[TokenView]], *, now_ms: int, repair: bool = True) -> list[Drift]:
+    """Compare all tokens with what each party (`issuer/…`, `requestor/…`) holds of them, and tell again what has drifted."""
+    with store.begin() as tx:
+        books = TSPBooks(tx, now_ms=now_ms)
+        rows = books.tokens.select(_EVERY_TOKEN)
+        found = []
+        for party, copies in sorted(theirs.items()):
+            role, _, name = party.partition("/")
+            mine = [view_of(row) for row in rows if name == (row.issuer if role == "issuer" else row.trid)]
+            found += compare(party, mine, copies)
+        if repair and found:
+            mend(books, LifeCycle(), found)
+            books.save()
+    return found
 
 
 def _act(store: Store, tokens: Iterable[str], what: tuple[LifeCycleEvent, str], *, now_ms: int) -> dict[str, str]:

@@ -60,8 +60,13 @@ class LifeCycle:
         self.tell(books, token, cause.event.value, actor=cause.actor, reason=cause.reason)
         return found
 
-    def tell(self, books: TSPBooks, token: TokenRow, event: str, *, actor: Actor = Actor.TSP, reason: str = "") -> None:
-        """Put a notice to the requestor and one to the issuer into the outbox; a token that never came to be is nobody's."""
+    def tell(
+        self, books: TSPBooks, token: TokenRow, event: str, *, actor: Actor = Actor.TSP, reason: str = "", to: str = ""
+    ) -> None:
+        """Put a notice to the requestor and one to the issuer into the outbox, or to one of them (`to`: `role/name`).
+
+        A token that never came to be is nobody's business.
+        """
         if token.state in ENDED:
             return
         view = view_of(token)
@@ -69,8 +74,9 @@ class LifeCycle:
         def notice(number: int) -> Notice:
             return Notice(number=number, event=event, actor=actor.value, reason=reason, at_ms=books.now_ms, view=view)
 
-        books.desk.tell(caller_of(token.trid), "notices.take", notice)
-        books.desk.tell(f"issuer/{token.issuer}", "issuer.notice", notice)
+        for party, op in ((caller_of(token.trid), "notices.take"), (f"issuer/{token.issuer}", "issuer.notice")):
+            if to in ("", party):
+                books.desk.tell(party, op, notice)
 
 
 def expire(life: LifeCycle, books: TSPBooks) -> None:
