@@ -13,6 +13,7 @@ leaves, and says in a sentence why it does not pay. It never learns the number o
     phone.do(app.submit_code(added.view.token, IDVMethod.SMS, code))       # the card can pay now
     phone.online(False)
     reader.present(phone.tap_target)                       # a terminal takes it as it takes a shanfu.card.Card
+    reader.remove()                                        # out of the field again: after a tap keys may be fetched (`eager`)
     phone.online(); phone.do(app.open())                   # a dead token wakes when the app is opened
     for card in app.cards(): print(card.token_last4, card.pan_last4, card.uses_left, card.why_not)
 

@@ -159,7 +159,7 @@ def bring_up(handset: Handset, token: str, *, force: bool = False) -> Dialogue[R
     held = handset.state().tokens[token]
     if refusal is not None or held.view.state is not TokenState.ACTIVE or held.frozen:
         return refusal
-    if not held.profile_at or held.profile_expiry != held.view.expiry:
+    if not held.profile_fits:
         refusal = yield from _fetch_profile(handset, held)
         if refusal is not None:
             return refusal
@@ -198,7 +198,8 @@ def _fetch_profile(handset: Handset, held: HeldToken) -> Dialogue[Refused | None
         return Refused(reason=Reason.BAD_KEYS)
 
     def keep(now: PhoneState, at: int) -> tuple[PhoneState, dict[str, bytes | None]]:
-        made = replace(now.tokens[token], profile_at=at, profile_expiry=profile.expiry)
+        expiry, last4 = profile.expiry, profile.pan_last4
+        made = replace(now.tokens[token], profile_at=at, profile_expiry=expiry, profile_last4=last4)
         return now.with_tokens({token: made}), {profile_record(token): plain}
 
     if token in handset.state().tokens:
@@ -262,7 +263,7 @@ def wanting(state: PhoneState, trigger: Trigger, now_ms: int) -> dict[str, list[
         counts = trigger in POLICIES.get(held.view.policy.fetch, POLICIES["on_open"])
         alive = held.view.state is TokenState.ACTIVE and not held.gone and not held.frozen
         low = exhausted(held, now_ms) if trigger is Trigger.TAP else runs_low(held, now_ms)
-        needs = alive and (low or not held.profile_at or _must_renew(held, now_ms))
+        needs = alive and (low or not held.profile_fits or _must_renew(held, now_ms))
         flagged = held.app in state.apps and state.apps[held.app].flagged
         if counts and (needs or flagged or trigger is Trigger.PUSH):
             found.setdefault(held.app, []).append(name)

@@ -109,11 +109,14 @@ def _plain(handset: Handset, app: str, op: str, *, body: Struct, device: str) ->
     for _ in range(SENDS):
         head = Device(device=device, time_ms=handset.clock.now_ms(), nonce=os.urandom(16).hex())
         asked = _signed(handset, app, Call(id=os.urandom(8).hex(), op=op, device=head, body=encoded(body)))
-        answer = yield from _ask(handset, asked)
-        if answer is None:
-            continue
-        return _read(op, answer.body, ok=answer.ok) if isinstance(answer, Reply) else answer
-    return Refused(reason=Reason.NO_ANSWER)
+        reply = yield from _ask(handset, asked)
+        if reply is not None:
+            answer = _read(op, reply.body, ok=reply.ok) if isinstance(reply, Reply) else reply
+            break
+    else:
+        answer = Refused(reason=Reason.NO_ANSWER)
+    handset.tell(op, target=CLOUD, reason=str(answer.reason) if isinstance(answer, Refused) else "")
+    return answer
 
 
 def _in_session(handset: Handset, app: str, session: Session, *, op: str, body: Struct, key: str) -> Dialogue[Any]:

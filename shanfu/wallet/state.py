@@ -80,6 +80,7 @@ class HeldToken(Struct, frozen=True, kw_only=True):
     app: str
     profile_at: int = 0
     profile_expiry: str = ""
+    profile_last4: str = ""
     keys: HeldKeys | None = None
     keys_at: int = 0
     atc: int = 0
@@ -103,6 +104,12 @@ class HeldToken(Struct, frozen=True, kw_only=True):
         """How many uses its key set has left."""
         return max(0, self.keys.terms.max_uses - self.keys.uses) if self.keys else 0
 
+    @property
+    def profile_fits(self) -> bool:
+        """Whether its profile still says what the token service says: expiry, and the card behind it."""
+        view = self.view
+        return bool(self.profile_at) and (self.profile_expiry, self.profile_last4) == (view.expiry, view.pan_last4)
+
     def used(self, use: UseReport, *, keys_at: int) -> "HeldToken":
         """Return it with one more use entered."""
         assert self.keys is not None
@@ -120,7 +127,7 @@ class HeldToken(Struct, frozen=True, kw_only=True):
 
     def wiped(self) -> "HeldToken":
         """Return it without profile and keys; the counter stays."""
-        return replace(self, profile_at=0, profile_expiry="", keys_at=0, keys=None)
+        return replace(self, profile_at=0, profile_expiry="", profile_last4="", keys_at=0, keys=None)
 
 
 class PhoneState(Struct, frozen=True, kw_only=True):

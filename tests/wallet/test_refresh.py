@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from shanfu.card import Interface
 from shanfu.dialogue import Finished, advance
+from shanfu.emv import commands
 from shanfu.errors import LinkTimeout
 from shanfu.messages import Actor, ProblemCode, TokenState, encoded, problem, wallet
 from shanfu.tokens import KeyScheme
 from shanfu.wallet import Reason, Refreshed, Refused, Trigger
 from tests.budget import examples
-from tests.wallet.bench import APP, OTHER, Bench, bench
+from tests.wallet.bench import APP, OTHER, Bench, ask, bench
 
 HOUR_MS = 3_600_000
 
@@ -143,6 +145,18 @@ def test_nothing_is_fetched_that_is_not_needed() -> None:
         opened(one)
         assert len(one.cloud.tokens[one.token].sets) == sets, uses
     assert one.cloud.calls.count("tokens.profile") == 1
+
+
+def test_another_card_behind_the_token_brings_another_profile() -> None:
+    one = bench().enrolled()
+    one.cloud.set(one.token, pan_last4="7777")
+    opened(one)
+    assert one.tap() == "OK"
+    target = one.phone.tap_target
+    target.power_on(Interface.CONTACTLESS)
+    ask(target, commands.select(bytes.fromhex("A000000333010101")))
+    assert "9f25027777" in ask(target, commands.read_record(2, 1)).data.hex()
+    assert one.held().sequence == 1, "number, keys and account stay"
 
 
 def test_forced_every_card_gets_a_new_set() -> None:
