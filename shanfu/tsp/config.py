@@ -59,7 +59,7 @@ class TSPConfig(MemberConfig):
 
     institution: str = "90100000"
     name: str = "tsp"
-    patience_ms: int = 10_000
+    patience_ms: int = 8_000  # the network gives us so long; later it has refused and reversed
     code: str = "901"  # the first three digits of every TRID (EMVCo registers them; 901 is ours for tests)
     bin_controller: str = "SF01"  # the first four characters of every PAR
     requestor_station: str = "cloud"  # the station that speaks for these requestors

@@ -22,7 +22,7 @@ from shanfu.clock import local
 from shanfu.emv import ALGORITHM_3DES, IssuerApplicationData, cryptogram_input, decode_field55
 from shanfu.errors import DecodeError
 from shanfu.hosts import business_date, institution, name_of, original_name
-from shanfu.iso8583 import InterbankFrame, Message, TokenBlock, Value, encode_list, encode_par, response_mti
+from shanfu.iso8583 import InterbankFrame, Message, TokenAnswer, TokenBlock, Value, encode_par, response_mti
 from shanfu.tsp.checks import Verdict
 
 __all__ = [
@@ -217,14 +217,14 @@ def resolved(request: InterbankFrame, account: Account) -> InterbankFrame:
     """Return the answer that gives the PAN: to the network alone, which never passes it to an acquirer."""
     fields = _echo(request.message, Verdict.RESOLVED)
     fields[2], fields[14], fields[56] = account.pan, account.expiry, encode_par(account.par)
-    fields[63] = encode_list([("TK", account.block.encode()), ("VR", account.record)], path="DE63")
+    fields[63] = TokenAnswer(block=account.block, record=account.record).field()
     return _answer(request, fields)
 
 
 def refused(request: InterbankFrame, verdict: Verdict) -> InterbankFrame:
     """Return a refusal: DE2 as it came, and the name of the verdict."""
     fields = _echo(request.message, verdict)
-    fields[63] = encode_list([("RS", verdict.name.encode())], path="DE63")
+    fields[63] = TokenAnswer(reason=verdict.name).field()
     return _answer(request, fields)
 
 

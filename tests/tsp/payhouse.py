@@ -20,10 +20,10 @@ from shanfu.iso8583 import (
     InterbankHeader,
     Message,
     OriginalData,
+    TokenAnswer,
     Value,
     decode_interbank,
     mac_input,
-    parse_list,
     prepare_interbank,
 )
 from shanfu.links import Inbound, Worker
@@ -412,7 +412,7 @@ class PayHouse:
 
     def pan_in(self, answer: Message, phone: Phone) -> str:
         """The PAN of an answer, which its vault record must confirm."""
-        record = dict(parse_list(answer.binary(63), path="DE63"))["VR"]
+        record = TokenAnswer.of_field(answer.binary(63)).record
         [pan] = self.peer.unseal(self.vault, [(record, b"token/" + phone.number.encode())])
         assert pan.decode() == answer.text(2)
         return answer.text(2)
@@ -431,6 +431,4 @@ def original_data(original: Message) -> str:
 
 def verdict(answer: Message) -> tuple[str, str]:
     """The code of an answer, and the name that DE63 RS gives a refusal."""
-    if answer.text(39) == "00" or 63 not in answer:
-        return answer.text(39), ""
-    return answer.text(39), dict(parse_list(answer.binary(63), path="DE63"))["RS"].decode()
+    return answer.text(39), TokenAnswer.of_field(answer.binary(63, b"")).reason
