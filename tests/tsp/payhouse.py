@@ -1,7 +1,9 @@
 """A token service with the network's end of its link, a requestor, cards, tokens, and phones with real keys."""
 
+import contextlib
 import os
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, get_type_hints
@@ -120,6 +122,10 @@ class Phone:
         return SessionKey(CardAlgorithm.TDES, cryptogram_key(scheme, luk, atc))
 
 
+class Death(BaseException):
+    """The service dies here, as by SIGKILL."""
+
+
 @dataclass
 class PayHouse:
     """The service, its store and clock, and the network's end."""
@@ -135,6 +141,7 @@ class PayHouse:
         self.sent: deque[bytes] = deque()
         self.events = Recorder()
         self.stan = self.calls = 0
+        self.dies_at = ""
         self.phones: dict[str, Phone] = {}
         self._ceremony()
         self.restart()
@@ -143,8 +150,24 @@ class PayHouse:
     def restart(self) -> None:
         self.host = TSP(self.config, self.hsm, watch=True)
         self.worker = Worker(
-            self.host, self.store, self.clock, send=lambda _, frames: self.sent.extend(frames), events=self.events
-        )
+            self.host, self.store, self.clock, send=lambda _, frames: self.sent.extend(frames), events=self.events,
+            crash_point=self._passing,
+        )  # fmt: skip
+
+    def _passing(self, point: str) -> None:
+        if point == self.dies_at:
+            self.dies_at = ""
+            raise Death
+
+    def dying(self, point: str, work: Callable[[], object]) -> None:
+        """Let the service work until it dies at this point; then its next life begins over the same books."""
+        self.dies_at = point
+        with contextlib.suppress(Death):
+            work()
+        assert not self.dies_at, f"never came to {point}"
+        self.worker.abandon()
+        self.sent.clear()
+        self.restart()
 
     def _ceremony(self) -> None:
         now_ms = self.clock.now_ms()
@@ -156,6 +179,8 @@ class PayHouse:
         _, (vault, self.vault) = shared_key(KeyUsage.VAULT, Algorithm.AES, self.hsm, self.peer)
         _, (pans, self.pans) = shared_key(KeyUsage.VAULT, Algorithm.AES, self.hsm, self.peer)
         self.imk, (imk,) = shared_key(KeyUsage.IMK_AC, Algorithm.TDES, self.hsm)
+        _, (mmk, self.mmk) = shared_key(KeyUsage.KEK, Algorithm.TDES, self.hsm, self.peer)
+        install(f"mmk/{NETWORK}", mmk)
         install(f"mak/{NETWORK}", mak)
         install(VAULT, vault)
         install(pan_label(TRID), pans)
