@@ -4,6 +4,8 @@ The cloud is the token requestor of each bank's app: it asks in that requestor's
 the wallet's colour), and remembers in the session who has logged in, so that nobody adds a card that was not offered to him.
 """
 
+import hashlib
+
 import msgspec
 from msgspec import Struct
 
@@ -72,7 +74,7 @@ class Accounts:
             colour=colour, reasons=reasons,
         )  # fmt: skip
         # a repeat of the phone's call is a repeat of ours: one enrolment, however often an answer is lost
-        key = f"{device.device}/{visit.origin.key}" if visit.origin.key else ""
+        key = f"{device.device}/{hashlib.sha256(visit.origin.key.encode()).hexdigest()[:32]}" if visit.origin.key else ""
         return ask_service(visit, self._config, "tsp.request", request, key=key)
 
     def requested(self, visit: Visit[CloudBooks], answer: requestor.TokenRequested | Problem, _about: bytes) -> Answer:

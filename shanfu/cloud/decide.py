@@ -15,19 +15,23 @@ from shanfu.cloud.devices import DeviceRow
 from shanfu.cloud.reasons import Reason
 from shanfu.cloud.sessions import SessionRow
 from shanfu.cloud.tokens import TokenRow
-from shanfu.messages import Actor, Colour, Device, KeySetTerms, TokenState, requestor, wallet
+from shanfu.messages import Actor, Call, Colour, Device, KeySetTerms, TokenState, requestor, wallet
 from shanfu.tokens import KeyScheme
 
 __all__ = [
     "ColourFacts", "enrolment_refusal", "freshness_refusal", "may_act", "nonce_form", "on_sm2", "provision_refusal",
-    "replenish_refusal", "session_refusal", "terms_fit", "wallet_colour",
+    "replenish_refusal", "report_fits", "session_refusal", "terms_fit", "wallet_colour", "well_named",
 ]  # fmt: skip
 
 LEAST_ANDROID: Final = (4, 4)  # the first with host card emulation
 HOUR_MS: Final = 3_600_000
 TERMS_AGE_MS: Final = 24 * HOUR_MS  # terms are accepted while a card is being added, not long before
+MOST_USES_REPORTED: Final = 256  # more than a key set is ever good for, and a bounded message
+LAST_ATC: Final = 0xFFFF  # 9F36 has two bytes, and a set has one use at the least
+AMOUNT_END: Final = 10**12  # DE4 has twelve digits
 MOST_SET_KEYS: Final = 1_000  # single-use keys in one set; policies give ten
 NONCE: Final = re.compile(r"[0-9a-f]{16,64}", re.ASCII)
+NAME: Final = re.compile(r"[0-9a-f]{0,64}", re.ASCII)
 VERSION: Final = re.compile(r"\d{1,4}(\.\d{1,4}){0,3}", re.ASCII)
 PHONE_ACTORS: Final = frozenset({Actor.CARDHOLDER, Actor.CDCVM_LOCKED, Actor.WALLET})
 
@@ -50,6 +54,14 @@ def on_sm2(point: bytes) -> bool:
 def nonce_form(nonce: str) -> bool:
     """Say whether a nonce has its form: 16 to 64 hex characters."""
     return bool(NONCE.fullmatch(nonce))
+
+
+def well_named(call: Call) -> bool:
+    """Say whether the names in a call have the forms of ours, so that they may be looked for: hex, and a printable key."""
+    device = call.device
+    assert device is not None
+    given = (device.device, device.session, device.nonce)
+    return all(NAME.fullmatch(name) for name in given) and (call.id + call.key).isprintable()
 
 
 def freshness_refusal(device: Device, *, now_ms: int, fresh_ms: int) -> Reason | None:
@@ -161,12 +173,24 @@ def replenish_refusal(token: TokenRow, *, now_ms: int, most: int) -> tuple[Reaso
     return None
 
 
+def report_fits(asked: wallet.ReplenishKeys) -> bool:
+    """Say whether a request for keys, with its log of uses, has numbers that can be: sets from 1, counters of two bytes."""
+    atcs = (asked.atc, *(use.atc for use in asked.uses))
+    amounts = (use.amount for use in asked.uses)
+    return (
+        0 < asked.sequence <= LAST_ATC
+        and len(asked.uses) <= MOST_USES_REPORTED
+        and all(0 <= atc <= LAST_ATC for atc in atcs)
+        and all(0 <= amount < AMOUNT_END for amount in amounts)
+    )
+
+
 def terms_fit(asked: tuple[str, int], issued: requestor.KeysIssued) -> bool:
     """Say whether what the service issued answers (token, sequence), and is something to derive."""
     terms: KeySetTerms = issued.terms
     span = terms.atc_last - terms.atc_first + 1
-    most = MOST_SET_KEYS if terms.scheme is KeyScheme.SUK else 0x10000
-    return (issued.token, terms.sequence) == asked and terms.atc_first > 0 and terms.atc_last <= 0xFFFF and 0 < span <= most
+    most = MOST_SET_KEYS if terms.scheme is KeyScheme.SUK else LAST_ATC
+    return (issued.token, terms.sequence) == asked and terms.atc_first > 0 and terms.atc_last <= LAST_ATC and 0 < span <= most
 
 
 def may_act(actor: Actor) -> bool:

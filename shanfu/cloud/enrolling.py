@@ -83,9 +83,14 @@ class Enrolling:
         return structs.replace(opened, signature=signature.hex())
 
 
+def _word(text: str) -> str:
+    """Return as much of what a phone says of itself as may lie in books and be shown."""
+    return "".join(letter for letter in text if letter.isprintable())[:WORD_LENGTH]
+
+
 def _describe(device: DeviceRow, asked: wallet.Enrol, verdict: Verdict) -> None:
     """Note what the phone says of itself today, and whether somebody vouches for it."""
     info = asked.info
-    device.name, device.model = info.name[:WORD_LENGTH], info.model[:WORD_LENGTH]
+    device.name, device.model = _word(info.name), _word(info.model)
     device.os_version, device.attested = info.os_version, int(verdict.attested)
     device.lowered = msgspec.json.encode(verdict.lowered)

@@ -12,7 +12,7 @@ from msgspec import Raw, structs
 
 from shanfu.cloud.books import CloudBooks
 from shanfu.cloud.config import CloudConfig
-from shanfu.cloud.decide import freshness_refusal, on_sm2, session_refusal
+from shanfu.cloud.decide import freshness_refusal, on_sm2, session_refusal, well_named
 from shanfu.cloud.devices import BY_NONCE, DeviceRow, DeviceState, key_name
 from shanfu.cloud.prove import Prover, SealedBody
 from shanfu.cloud.reasons import Reason
@@ -26,6 +26,7 @@ from shanfu.messages import Call, Device, Problem, ProblemCode, Role, decoded, o
 __all__ = ["Gate", "Knock", "octets"]
 
 ENROL = "devices.enrol"
+COUNTER_END = 2**53  # what any JSON reader keeps exactly
 
 
 @dataclass(slots=True)
@@ -72,6 +73,8 @@ class Gate:
         for knock in knocks:
             if knock.call.device is None:
                 knock.refuse(Reason.CALL_UNSIGNED)
+            elif not well_named(knock.call):
+                knock.refuse(Reason.NAMES_MALFORMED)
         self._load(_left(knocks), books)
         for knock in _left(knocks):
             self._who(knock, books)
@@ -148,7 +151,7 @@ class Gate:
 
     def _counted(self, knock: Knock) -> None:
         """Refuse a counter that does not rise; it is used up only when the body has opened as well."""
-        if knock.session is not None and knock.signed.counter <= knock.session.counter:
+        if knock.session is not None and not knock.session.counter < knock.signed.counter < COUNTER_END:
             knock.refuse(Reason.COUNTER_USED)
 
     def _fresh(self, knock: Knock, books: CloudBooks) -> None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 from shanfu.cloud.asking import About, Answer, Hears, Serves, ask_service, known_device
 from shanfu.cloud.books import CloudBooks
 from shanfu.cloud.config import CloudConfig
-from shanfu.cloud.decide import HOUR_MS, replenish_refusal, terms_fit
+from shanfu.cloud.decide import HOUR_MS, replenish_refusal, report_fits, terms_fit
 from shanfu.cloud.key_sets import KeySetRow, KeySetState
 from shanfu.cloud.prove import Prover, imk_label
 from shanfu.cloud.reasons import Reason
@@ -28,7 +28,6 @@ from shanfu.tokens import key_index_bytes
 
 __all__ = ["Replenish", "Wanted"]
 
-MOST_USES_REPORTED = 256  # more than one key set is ever good for, and a bounded message
 NUMBER_LENGTH = 16
 
 
@@ -76,8 +75,8 @@ class Replenish:
             return kept.message
         if stored := _stored_since(books, asked.token, asked.sequence):
             return Reason.KEY_SET_SUPERSEDED.problem(f"key set {stored} was stored since")
-        if len(asked.uses) > MOST_USES_REPORTED or asked.sequence < 1:
-            return Reason.KEY_SET_UNKNOWN.problem(f"a set is numbered from 1, and reports at most {MOST_USES_REPORTED} uses")
+        if not report_fits(asked):
+            return Reason.REPORT_MALFORMED.problem()
         if refusal := replenish_refusal(token, now_ms=books.now_ms, most=self._config.keys_per_hour):
             return _refused(token, *refusal)
         _count(token, books.now_ms)

@@ -203,8 +203,8 @@ class Desk(Generic[B]):
             return problem(ProblemCode.UNKNOWN_OPERATION, origin.op)
         if row.role is not Role.ANYONE and origin.caller.partition("/")[0] != row.role.value:
             return problem(ProblemCode.FORBIDDEN, f"{row.name} is for {row.role.value}s")
-        if max(len(origin.key), len(origin.id)) > LONGEST_NAME:
-            return problem(ProblemCode.FORMAT, f"id and key have at most {LONGEST_NAME} characters")
+        if not _nameable(origin):
+            return problem(ProblemCode.FORMAT, f"id and key are printable and have at most {LONGEST_NAME} characters")
         return None
 
     def _before(self, call: Call, origin: Origin, books: B) -> Reply | bool:
@@ -352,4 +352,9 @@ def _body_of(op: str, reply: Reply) -> Struct | Problem:
 def _remembered(origin: Origin) -> bool:
     """Whether a repeat gets the stored reply: a stranger has no past here, and neither have passwords and codes."""
     row = operation(origin.op)
-    return bool(origin.key and origin.caller and row is not None and row.remembered)
+    return bool(origin.key and origin.caller and row is not None and row.remembered and _nameable(origin))
+
+
+def _nameable(origin: Origin) -> bool:
+    """Whether what a caller chose as id and key may become rows of ours; not every database takes every character."""
+    return max(len(origin.key), len(origin.id)) <= LONGEST_NAME and (origin.key + origin.id).isprintable()

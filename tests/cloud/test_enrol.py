@@ -127,8 +127,9 @@ STANDING_ALONE = [  # what is wrong with a call outside a session   what it hear
     ({"time_ms": -4 * MINUTE_MS},                                   ""),
     ({"time_ms": 4 * MINUTE_MS},                                    ""),
     ({"nonce": ""},                                                 "stale NONCE_USED"),
-    ({"nonce": "short"},                                            "stale NONCE_USED"),
-    ({"nonce": "0" * 65},                                           "stale NONCE_USED"),
+    ({"nonce": "abc"},                                              "stale NONCE_USED"),
+    ({"nonce": "short"},                                            "format NAMES_MALFORMED"),
+    ({"nonce": "0" * 65},                                           "format NAMES_MALFORMED"),
 ]
 # fmt: on
 
@@ -172,6 +173,11 @@ IN_SESSION = [  # what is changed after signing, or before       what it hears
     ("another body",                                             "signature-wrong SIGNATURE_WRONG"),
     ("the same counter",                                         "stale COUNTER_USED"),
     ("an older counter",                                         "stale COUNTER_USED"),
+    ("a counter beyond all",                                     "stale COUNTER_USED"),
+    ("a key with a NUL",                                         "format NAMES_MALFORMED"),
+    ("a device with a NUL",                                      "format NAMES_MALFORMED"),
+    ("a session with a NUL",                                     "format NAMES_MALFORMED"),
+    ("a nonce with a NUL",                                       "format NAMES_MALFORMED"),
     ("no device",                                                "format CALL_UNSIGNED"),
     ("unknown device",                                           "device-unknown DEVICE_UNKNOWN"),
     ("unknown session",                                          "session-gone SESSION_OVER"),
@@ -192,6 +198,11 @@ def spoilt(phone: Phone, how: str):
     resigned = {
         "the same counter": lambda: structs.replace(call, device=structs.replace(device, counter=phone.counter - 1)),
         "an older counter": lambda: structs.replace(call, device=structs.replace(device, counter=-5)),
+        "a counter beyond all": lambda: structs.replace(call, device=structs.replace(device, counter=2**63)),
+        "a key with a NUL": lambda: structs.replace(call, key="a\0"),
+        "a device with a NUL": lambda: structs.replace(call, device=structs.replace(device, device="a\0")),
+        "a session with a NUL": lambda: structs.replace(call, device=structs.replace(device, session="a\0")),
+        "a nonce with a NUL": lambda: structs.replace(call, device=structs.replace(device, nonce="a\0")),
         "unknown device": lambda: structs.replace(call, device=structs.replace(device, device="0" * 32)),
         "unknown session": lambda: structs.replace(call, device=structs.replace(device, session="0" * 32)),
         "no session": lambda: structs.replace(call, device=structs.replace(device, session="")),
@@ -269,7 +280,7 @@ def test_a_session_is_its_devices(world: World, phone: Phone) -> None:
 
 def test_opening_a_session_needs_a_known_device_and_a_point(world: World) -> None:
     phone = world.phone()
-    assert said(phone.open(device="nobody")) == "device-unknown DEVICE_UNKNOWN"
+    assert said(phone.open(device="abcd")) == "device-unknown DEVICE_UNKNOWN"
     phone.enrol()
     asked = wallet.OpenSession(device=phone.device, ephemeral="04" + "00" * 64)
     assert said(answer_of("sessions.open", phone.send(phone.fresh("sessions.open", asked)))) == "format KEY_NOT_POINT"
@@ -324,6 +335,6 @@ def test_strangers_may_ask_nothing(world: World, op: str, caller: str, heard: st
 
 
 def test_device_words_have_a_bounded_length(world: World) -> None:
-    phone = world.phone(name="x" * 10_000, model="y" * 10_000)
+    phone = world.phone(name="x\0" * 10_000, model="y\0" * 10_000)
     phone.enrol()
-    assert len(list_devices(world.store)[0].model) == 64
+    assert list_devices(world.store)[0].model == "y" * 64

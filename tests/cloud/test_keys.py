@@ -141,11 +141,25 @@ def test_only_an_active_token_gets_keys(world: World, phone: Phone) -> None:
     assert phone.replenish(1) == kept
 
 
-@pytest.mark.parametrize(("sequence", "uses"), [(0, 0), (-1, 0), (1, 300)])
-def test_senseless_numbers_are_refused(world: World, phone: Phone, sequence: int, uses: int) -> None:
-    report = tuple(UseReport(atc=n, index="6000101", at_ms=0) for n in range(uses))
-    asked = wallet.ReplenishKeys(token=phone.token, sequence=sequence, uses=report)
-    assert said(phone.ask("keys.replenish", asked)) == "not-found KEY_SET_UNKNOWN"
+# fmt: off
+SENSELESS = [
+    {"sequence": 0},
+    {"sequence": -1},
+    {"sequence": 2**64 - 1},
+    {"atc": -1},
+    {"atc": 65_536},
+    {"uses": tuple(UseReport(atc=n, index="6000101", at_ms=0) for n in range(300))},
+    {"uses": (UseReport(atc=65_536, index="6000101", at_ms=0),)},
+    {"uses": (UseReport(atc=1, index="6000101", at_ms=0, amount=-1),)},
+    {"uses": (UseReport(atc=1, index="6000101", at_ms=0, amount=10**12),)},
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("change", SENSELESS)
+def test_senseless_numbers_are_refused(world: World, phone: Phone, change: dict) -> None:
+    asked = structs.replace(wallet.ReplenishKeys(token=phone.token, sequence=1), **change)
+    assert said(phone.ask("keys.replenish", asked)) == "format REPORT_MALFORMED"
     assert world.asked("tsp.keys.issue") == []
 
 
