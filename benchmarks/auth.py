@@ -24,7 +24,7 @@ from shanfu.clock import SystemClock, local
 from shanfu.crypto import odd_parity
 from shanfu.errors import ProtocolError
 from shanfu.hsm import Algorithm, KeyUsage, SoftHSM, create_lmk
-from shanfu.sandbox import HOSTS, MERCHANTS, Settings, Verdict, World, build, reconcile_world
+from shanfu.sandbox import HOSTS, MERCHANTS, PROCESSES, Settings, Verdict, World, build, reconcile_world
 from shanfu.store import Store
 
 SECONDS, CARDS, ROUNDS = 2.0, 100_000, 5
@@ -156,7 +156,7 @@ def chain(folder: Path, cards: int, *, seconds: float, rounds: int) -> list[Row]
 def make_world(folder: Path, cards: int) -> tuple[World, dict[str, Any]]:
     """Make a world on free ports, with many more cards, and a terminal for each request in flight."""
     with ExitStack() as sockets:
-        ports = {name: _free_port(sockets) for name in HOSTS}
+        ports = {name: _free_port(sockets) for name in PROCESSES}
     world = build(folder, settings=Settings(tls=False, ports=ports), clock=SystemClock())
     now_ms = world.clock.now_ms()
     with world.store("issuer-lantern") as store:

@@ -20,11 +20,12 @@ from shanfu.sandbox.serve import serve
 from shanfu.sandbox.settings import Settings, Timeouts
 from shanfu.sandbox.story import one_story
 from shanfu.sandbox.till import Till, acquirer_of, local_till, open_net, running, tcp_till
-from shanfu.sandbox.world import HOSTS, World
+from shanfu.sandbox.world import HOSTS, PROCESSES, World
 
 __all__ = [
-    "CARDS", "FAULT_AMOUNTS", "HOSTS", "MERCHANTS", "PIN", "Act", "Difference", "EventEnds", "EventFile", "FaultyIssuer",
-    "Finding", "Fleet", "Report", "Settings", "Till", "Timeouts", "Verdict", "World", "acquirer_of", "build",
-    "business_dates", "card_named", "free_ports", "local_till", "match", "merchant_named", "one_story", "open_net",
-    "open_or_build", "play", "read_events", "ready_line", "reconcile_world", "require_dates", "running", "serve", "tcp_till",
+    "CARDS", "FAULT_AMOUNTS", "HOSTS", "MERCHANTS", "PIN", "PROCESSES", "Act", "Difference", "EventEnds", "EventFile",
+    "FaultyIssuer", "Finding", "Fleet", "Report", "Settings", "Till", "Timeouts", "Verdict", "World", "acquirer_of",
+    "build", "business_dates", "card_named", "free_ports", "local_till", "match", "merchant_named", "one_story", "open_net",
+    "open_or_build", "play", "read_events", "ready_line", "reconcile_world", "require_dates", "running", "serve",
+    "tcp_till",
 ]  # fmt: skip

@@ -9,16 +9,30 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from shanfu import acquirer, issuer, network
+from shanfu import acquirer, cloud, issuer, network, tsp
 from shanfu.card import PROFILES, CardKeys, CardProfile, Interface, laboratory_card, personalise
 from shanfu.clock import Clock, SystemClock
 from shanfu.errors import ConfigError
+from shanfu.hosts import install_key
 from shanfu.hsm import Algorithm, KeyBlock, KeyUsage, SoftHSM
 from shanfu.links import issue, make_ca
 from shanfu.money import Currency
 from shanfu.pan import PAN
 from shanfu.sandbox.ceremony import Bureau, Components, components
-from shanfu.sandbox.people import BINS, CARDS, INSTITUTIONS, MERCHANTS, NETWORK, PEOPLE, PIN, Institution, SandboxCard
+from shanfu.sandbox.people import (
+    APPS,
+    BINS,
+    CARDS,
+    INSTITUTIONS,
+    MERCHANTS,
+    NETWORK,
+    PEOPLE,
+    PIN,
+    TOKEN_BINS,
+    TSP,
+    Institution,
+    SandboxCard,
+)  # fmt: skip
 from shanfu.sandbox.settings import Settings, new_settings, write_settings
 from shanfu.sandbox.world import HOSTS, World, private_folder
 from shanfu.store import FileMemory, Sealer, Store
@@ -27,6 +41,7 @@ __all__ = ["build", "open_or_build"]
 
 PVKI = "1"
 TERMINAL = "terminal"  # one certificate for all tills: terminals are known by their MAC, not by their line
+ROOMS = ("ca", "cards", "terminals", "phones", "keystores")
 MASTER_USES = (KeyUsage.IMK_AC, KeyUsage.IMK_MAC, KeyUsage.IMK_ENC)
 ALGORITHMS = {"tdes": Algorithm.TDES, "sm4": Algorithm.SM4}
 
@@ -41,7 +56,7 @@ def open_or_build(folder: str | Path, *, settings: Settings | None = None, clock
 
 
 def _require_room(path: Path) -> None:
-    ours = {*HOSTS, "ca", "cards", "terminals", "device.key"}  # of a world that was cut off while being made
+    ours = {*HOSTS, *ROOMS, "device.key"}  # of a world that was cut off while being made
     strangers = [p.name for p in path.iterdir() if p.name not in ours] if path.is_dir() else []
     if strangers:
         raise ConfigError(f"{path}: is not empty and holds no world ({strangers[0]}); name another folder with --data")
@@ -49,7 +64,7 @@ def _require_room(path: Path) -> None:
 
 def build(folder: Path, *, settings: Settings, clock: Clock) -> World:
     """Make a world in an empty folder, or over one that was cut off while being made."""
-    for leftover in (*HOSTS, "ca", "cards", "terminals"):
+    for leftover in (*HOSTS, *ROOMS):
         shutil.rmtree(folder / leftover, ignore_errors=True)
     try:
         private_folder(folder)
@@ -58,9 +73,10 @@ def build(folder: Path, *, settings: Settings, clock: Clock) -> World:
         for subject in (*(role.id for role in HOSTS.values()), TERMINAL):
             issue(folder / "ca", subject)
         hsms = {name: world.new_hsm(name) for name in HOSTS}
-        stores = {name: world.store(name) for name in HOSTS}
+        stores = {name: world.store(name) for name in world.processes}
     except OSError as fault:
         raise ConfigError(f"{folder}: no world can be made here: {fault.strerror}") from fault
+    stores |= {name: stores[world.home_of(name)] for name in HOSTS}
     try:
         _Builder(world, hsms, stores).run()
     finally:
@@ -81,13 +97,14 @@ class _Builder:
     def run(self) -> None:
         for name, role in HOSTS.items():
             self._book_keys(name)
-            if role.kind != "network":
+            if role.kind not in ("network", "cloud"):
                 self._enrol_member(name)
         for row in BINS:
             issuing = HOSTS[f"issuer-{row.issuer}"].id
             network.add_route(self.stores["network"], row.prefix, issuing, now_ms=self.now_ms)
         for bank in INSTITUTIONS:
             self._open_bank(bank)
+        self._open_token_service()
         for merchant in MERCHANTS:
             self._install(merchant.name)
 
@@ -101,13 +118,49 @@ class _Builder:
         self._key(name, f"mmk/{NETWORK}", self.hsms[name].form(KeyUsage.KEK, Algorithm.TDES, mmk.parts))
 
     def _key(self, name: str, label: str, block: KeyBlock) -> None:
-        party = {"issuer": issuer, "acquirer": acquirer, "network": network}[HOSTS[name].kind]
-        party.install_key(self.stores[name], label, block, now_ms=self.now_ms)
+        prefix = {"tsp": tsp.PREFIX, "cloud": cloud.PREFIX}.get(name, "")
+        install_key(self.stores[name], label, block, now_ms=self.now_ms, prefix=prefix)
 
     def _book_keys(self, name: str) -> None:
         hsm = self.hsms[name]
         self._key(name, "seal", hsm.generate(KeyUsage.SEAL, Algorithm.AES))
         self._key(name, "lookup", hsm.generate(KeyUsage.LOOKUP, Algorithm.HMAC))
+
+    # -- tokens -------------------------------------------------------------------------------------------------------
+
+    def _open_token_service(self) -> None:
+        """Register apps and token BINs, and agree the keys that token service, key cloud, network and issuers share."""
+        store = self.stores["tsp"]
+        self._share(tsp.VAULT, "tsp", "network")
+        self._key("cloud", cloud.SIGN, self.hsms["cloud"].generate(KeyUsage.SIGN, Algorithm.P256))
+        for bank in INSTITUTIONS:
+            self._share(tsp.pan_label(bank.issuer_id), "tsp", f"issuer-{bank.name}")
+            prefixes = [row.prefix for row in BINS if row.issuer == bank.name]
+            for row in TOKEN_BINS:
+                if row.issuer == bank.name:
+                    self._open_range(row.prefix, bank, prefixes)
+        for app in APPS:
+            order = tsp.RequestorOrder(
+                trid=app.trid, name=app.title, name_zh=app.title_zh, app=app.package, issuer=HOSTS[f"issuer-{app.issuer}"].id
+            )
+            tsp.enrol_requestor(store, order, now_ms=self.now_ms)
+            self._share(tsp.pan_label(app.trid), "tsp", "cloud")
+
+    def _open_range(self, prefix: str, bank: Institution, card_bins: list[str]) -> None:
+        """Give an issuer a token BIN, its master key to service and cloud, and its route to the network."""
+        country = "344" if bank.name == "harbour" else "156"
+        order = tsp.RangeOrder(bin=prefix, issuer=bank.issuer_id, country=country, card_bins=card_bins)
+        tsp.add_token_range(self.stores["tsp"], order, now_ms=self.now_ms)
+        network.add_route(self.stores["network"], prefix, TSP, now_ms=self.now_ms)
+        self._share(tsp.imk_label(prefix, 1), "tsp", "cloud", usage=KeyUsage.IMK_AC, algorithm=Algorithm.TDES)
+
+    def _share(
+        self, label: str, one: str, other: str, *, usage: KeyUsage = KeyUsage.VAULT, algorithm: Algorithm = Algorithm.AES
+    ) -> None:  # fmt: skip
+        """Form one key from the same components on both sides, under the same label."""
+        parts = components(32 if algorithm is Algorithm.AES else 16).parts
+        for name in (one, other):
+            self._key(name, label, self.hsms[name].form(usage, algorithm, parts))
 
     # -- banks --------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from shanfu.sandbox.reconcile import Report
 from shanfu.sandbox.settings import Settings, Timeouts
 from shanfu.sandbox.story import one_story
 from shanfu.sandbox.till import Feeds, acquirer_of, tcp_till
-from shanfu.sandbox.world import HOSTS, World
+from shanfu.sandbox.world import HOSTS, PROCESSES, World
 from shanfu.terminal import Receipt
 
 __all__ = ["Act", "play"]
@@ -64,7 +64,7 @@ def play(folder: Path) -> Iterator[Act]:
 def free_ports() -> dict[str, int]:
     """Return a free loopback port for every host."""
     with ExitStack() as held:
-        sockets = {name: held.enter_context(socket.socket()) for name in HOSTS}
+        sockets = {name: held.enter_context(socket.socket()) for name in PROCESSES}
         for one in sockets.values():
             one.bind(("127.0.0.1", 0))
         return {name: int(one.getsockname()[1]) for name, one in sockets.items()}

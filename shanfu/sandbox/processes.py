@@ -21,7 +21,7 @@ import msgspec
 from shanfu import network
 from shanfu.errors import ConfigError, LinkTimeout
 from shanfu.events import Event
-from shanfu.sandbox.world import HOSTS, World
+from shanfu.sandbox.world import World
 
 __all__ = ["EventEnds", "EventFile", "Fleet", "read_events", "ready_line"]
 
@@ -43,9 +43,9 @@ class Fleet:
     def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
-    def start(self, names: Iterable[str] = HOSTS, *, environment: Mapping[str, str] | None = None) -> None:
-        """Start hosts and wait until each listens; ConfigError with the host's own words when one does not."""
-        fresh = list(names)
+    def start(self, names: Iterable[str] | None = None, *, environment: Mapping[str, str] | None = None) -> None:
+        """Start hosts (all, unless named) and wait until they listen; ConfigError with the host's own words if one does not."""
+        fresh = list(self.world.processes if names is None else names)
         self._began_ms |= dict.fromkeys(fresh, self.world.clock.now_ms())
         for name in fresh:
             self._launch(name, environment or {})
@@ -170,7 +170,7 @@ class EventEnds:
     """Where the event files of a world end now, to read later what came after."""
 
     def __init__(self, world: World) -> None:
-        self._files = {name: world.folder / name / "events.jsonl" for name in HOSTS}
+        self._files = {name: world.folder / name / "events.jsonl" for name in world.processes}
         self._ends = {name: path.stat().st_size if path.exists() else 0 for name, path in self._files.items()}
 
     def told(self) -> dict[str, list[Event]]:

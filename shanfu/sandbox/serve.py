@@ -11,6 +11,7 @@ from typing import Any
 
 from shanfu.errors import ConfigError
 from shanfu.events import Events, nobody
+from shanfu.hosts import HouseholdBooks
 from shanfu.iso8583 import InterbankFrames, PosFrames
 from shanfu.links import ClientLink, Host, Limits, ServerLink, Turn, client_context, run_host, server_context
 from shanfu.network import NetworkBooks
@@ -64,7 +65,7 @@ def served(world: World, name: str, *, watch: bool) -> Host[Any]:
 class Operated:
     """The network with its operator: SIGUSR1 asks for the cut-off, which the next tick does."""
 
-    def __init__(self, host: Host[NetworkBooks]) -> None:
+    def __init__(self, host: Host[Any]) -> None:
         self.name, self.books, self.handle, self.refuse = host.name, host.books, host.handle, host.refuse
         self._host, self._close = host, False
         signal.signal(signal.SIGUSR1, lambda *_: self._ask())
@@ -72,10 +73,11 @@ class Operated:
     def _ask(self) -> None:
         self._close = True
 
-    def due(self, books: NetworkBooks) -> Turn:
+    def due(self, books: NetworkBooks | HouseholdBooks) -> Turn:
         """Pass the operator's wish on with the rest of what is due."""
         if self._close:
-            books.state.close_asked, self._close = 1, False
+            own: NetworkBooks = books.of("network") if isinstance(books, HouseholdBooks) else books
+            own.state.close_asked, self._close = 1, False
         return self._host.due(books)
 
 

@@ -15,8 +15,9 @@ from shanfu.dialogue import Dialogue, run
 from shanfu.events import Event, Events, Recorder, nobody
 from shanfu.iso8583 import InterbankFrames, PosFrames
 from shanfu.links import FaultKind, LoopNet, Passage, TerminalLink, client_context
+from shanfu.messages import JSONFrames
 from shanfu.sandbox.faults import bad_mac, malformed
-from shanfu.sandbox.people import NETWORK, merchant_named
+from shanfu.sandbox.people import NETWORK, TSP, merchant_named
 from shanfu.sandbox.processes import EventEnds
 from shanfu.sandbox.serve import served
 from shanfu.sandbox.world import HOSTS, World
@@ -101,7 +102,7 @@ def tcp_line(world: World, merchant: str) -> Iterator[Callable[[bytes], bytes]]:
 
 def running(world: World) -> bool:
     """Whether hosts of this world run as processes of their own; others on the same ports do not count."""
-    return any(world.runs(name) for name in HOSTS)
+    return any(world.runs(name) for name in world.processes)
 
 
 @contextmanager
@@ -151,14 +152,23 @@ def open_net(world: World, clock: ManualClock, *, events: Events = nobody) -> It
     """Run every host of the world in this process over the loop link, signed on and with working keys."""
     with ExitStack() as open_stores:
         net = LoopNet(clock)
-        for name in HOSTS:
+        for name in world.processes:
             store = open_stores.enter_context(world.store(name))
             net.add(served(world, name, watch=events is not nobody), store, events=events)
-        for name, role in HOSTS.items():
-            if role.kind != "network":
-                net.wire((name, NETWORK), ("network", role.id), framing=InterbankFrames)
+        _lay_wires(net, world)
         net.pump()
         yield net
+
+
+def _lay_wires(net: LoopNet, world: World) -> None:
+    """Connect who is a process of its own: interbank wires to the network, JSON wires to the token service."""
+    for name in world.processes:
+        if HOSTS[name].kind in ("acquirer", "issuer", "tsp"):
+            net.wire((name, NETWORK), ("network", HOSTS[name].id), framing=InterbankFrames)
+        if HOSTS[name].kind == "issuer":
+            net.wire((name, f"tsp/{TSP}"), (world.home_of("tsp"), f"issuer/{HOSTS[name].id}"), framing=JSONFrames)
+        if HOSTS[name].kind == "cloud":
+            net.wire((name, f"tsp/{TSP}"), ("tsp", "cloud"), framing=JSONFrames)
 
 
 @contextmanager

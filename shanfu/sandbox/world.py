@@ -5,7 +5,11 @@
     <host>/lmk          the host's local master key (0600)
     <host>/books.db     its books, unless the settings name a database
     cards/NAME.mem      a card's chip;  terminals/NAME.mem and NAME.pad a terminal and its PIN pad
-    device.key          seals the memories of cards and terminals (0600)
+    phones/NAME.mem     what a phone keeps;  keystores/NAME.mem the chip in it that keeps its keys and its counter
+    device.key          seals the memories of cards, terminals and key stores (0600)
+
+Token service and key cloud live in the network's process and on its database (a household), unless the settings let each live
+apart; either way each has its folder, its security module and its tables.
 
 `World.open` makes or opens the folder; `host(name)` builds a host over its books, `card(name)` and `terminal(name)` the
 devices. Whoever opens a host's store owns it until it is closed: a second process is told who has it.
@@ -18,12 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shanfu import tsp
 from shanfu.acquirer import SCHEMA as ACQUIRER_SCHEMA
 from shanfu.acquirer import Acquirer, AcquirerConfig
 from shanfu.card import Card, Interface
 from shanfu.clock import Clock, SystemClock
+from shanfu.cloud import SCHEMA as CLOUD_SCHEMA
+from shanfu.cloud import Cloud, CloudConfig
 from shanfu.errors import ConfigError
 from shanfu.events import Events, nobody
+from shanfu.hosts import Household, by_operation
 from shanfu.hsm import SoftHSM, create_lmk, load_lmk
 from shanfu.issuer import SCHEMA as ISSUER_SCHEMA
 from shanfu.issuer import Issuer, IssuerConfig
@@ -31,17 +39,17 @@ from shanfu.links import Host
 from shanfu.money import Currency
 from shanfu.network import SCHEMA as NETWORK_SCHEMA
 from shanfu.network import Network, NetworkConfig
-from shanfu.sandbox.people import INSTITUTIONS, NETWORK, Merchant, card_named, merchant_named
+from shanfu.sandbox.people import APPS, CLOUD, INSTITUTIONS, NETWORK, TSP, Merchant, card_named, merchant_named
 from shanfu.sandbox.settings import Settings, read_settings
 from shanfu.store import FileMemory, Lock, Schema, Sealer, Store, held
 from shanfu.terminal import PinPad, ReaderKind, Terminal, TerminalConfig, unionpay_aids
 
-__all__ = ["HOSTS", "Roles", "World", "network_config", "private_folder", "role"]
+__all__ = ["HOSTS", "HOUSEHOLD", "PROCESSES", "Roles", "World", "network_config", "private_folder", "role"]
 
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """What a host of the sandbox is: its kind, its bank ("" for the network), its identifier, its books' schema."""
+    """What a host of the sandbox is: its kind, its bank ("" for nobody's), its identifier, its books' schema."""
 
     kind: str
     bank: str
@@ -51,9 +59,13 @@ class Roles:
 
 HOSTS = {
     "network": Roles("network", "", NETWORK, NETWORK_SCHEMA),
+    "tsp": Roles("tsp", "", TSP, tsp.SCHEMA),
+    "cloud": Roles("cloud", "", CLOUD, CLOUD_SCHEMA),
     **{f"issuer-{bank.name}": Roles("issuer", bank.name, bank.issuer_id, ISSUER_SCHEMA) for bank in INSTITUTIONS},
     **{f"acquirer-{bank.name}": Roles("acquirer", bank.name, bank.acquirer_id, ACQUIRER_SCHEMA) for bank in INSTITUTIONS},
 }
+HOUSEHOLD = ("network", "tsp", "cloud")  # who may live together, at the network's
+PROCESSES = tuple(name for name in HOSTS if name not in HOUSEHOLD[1:])  # the hosts that always have a process of their own
 
 
 class World:
@@ -72,6 +84,16 @@ class World:
 
     # -- hosts --------------------------------------------------------------------------------------------------------
 
+    def home_of(self, name: str) -> str:
+        """Return the host in whose process, and on whose database, this one lives: itself, or the network."""
+        role(name)
+        return "network" if self.settings.household and name in HOUSEHOLD else name
+
+    @property
+    def processes(self) -> list[str]:
+        """The hosts that are a process each."""
+        return [name for name in HOSTS if self.home_of(name) == name]
+
     def hsm(self, name: str) -> SoftHSM:
         """Open a host's security module with the LMK of its folder."""
         return SoftHSM(load_lmk(self.folder / name / "lmk"))
@@ -82,15 +104,31 @@ class World:
         return SoftHSM(create_lmk(self.folder / name / "lmk"))
 
     def books_of(self, name: str) -> str:
-        """Return where a host's books are: a URL of the settings, or the file in its folder."""
-        return self.settings.stores.get(name) or str(self.folder / name / "books.db")
+        """Return where a host's books are: a URL of the settings, or the file in the folder of its home."""
+        home = self.home_of(name)
+        return self.settings.stores.get(home) or str(self.folder / home / "books.db")
 
     def store(self, name: str, *, read_only: bool = False) -> Store:
-        """Open a host's books."""
-        return Store.open(self.books_of(name), schema=role(name).schema, name=name, read_only=read_only)
+        """Open a host's books, with those of whoever lives in the same home."""
+        home = self.home_of(name)
+        schema = role(home).schema
+        if home == "network" and self.settings.household:
+            schema = schema.beside(*(role(other).schema for other in HOUSEHOLD[1:]))
+        return Store.open(self.books_of(name), schema=schema, name=home, read_only=read_only)
 
     def host(self, name: str, *, watch: bool = False) -> Host[Any]:
-        """Build a host with its settings and its HSM; `watch` makes it tell events."""
+        """Build what runs as a host's process, with settings and HSM; `watch` makes it tell events."""
+        if name != "network" or not self.settings.household:
+            return self.member(name, watch=watch)
+        return Household(
+            name,
+            {member: self.member(member, watch=watch) for member in HOUSEHOLD},
+            wires=[((name, TSP), ("tsp", NETWORK)), (("cloud", f"tsp/{TSP}"), ("tsp", "cloud"))],
+            owner=by_operation(name, desks=HOUSEHOLD[1:], stations={"issuer": "tsp"}),
+        )
+
+    def member(self, name: str, *, watch: bool = False) -> Host[Any]:
+        """Build one host alone."""
         kind, t = role(name), self.settings.timeouts
         hsm = self.hsm(name)
         match kind.kind:
@@ -100,6 +138,15 @@ class World:
             case "acquirer":
                 mine = AcquirerConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=t.acquirer_ms)
                 return Acquirer(mine, hsm, watch=watch)
+            case "tsp":
+                trids = tuple(app.trid for app in APPS)
+                return tsp.TSP(
+                    tsp.TSPConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=t.issuer_ms, requestors=trids),
+                    hsm, watch=watch,
+                )  # fmt: skip
+            case "cloud":
+                apps = {app.package: app.trid for app in APPS}
+                return Cloud(CloudConfig(name=name, tsp=f"tsp/{TSP}", apps=apps), hsm, watch=watch)
             case _:
                 return Network(network_config(self.settings), hsm, watch=watch)
 
@@ -112,8 +159,7 @@ class World:
         return held(self._claim(name))
 
     def _claim(self, name: str) -> Path:
-        role(name)
-        return self.folder / name / "process"
+        return self.folder / self.home_of(name) / "process"
 
     # -- devices ------------------------------------------------------------------------------------------------------
 

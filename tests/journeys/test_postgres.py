@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shanfu.clock import ManualClock
-from shanfu.sandbox import HOSTS, Settings, open_or_build
+from shanfu.sandbox import PROCESSES, Settings, open_or_build
 from tests.journeys.judge import judge
 from tests.journeys.test_outcomes import moves, said
 from tests.journeys.town import NOON_MS, Town
@@ -23,7 +23,7 @@ def town(postgres_server: Server, tmp_path: Path) -> Iterator[Town]:
 
 @contextmanager
 def town_on(server: Server, folder: Path) -> Iterator[Town]:
-    stores = {name: server.create() for name in HOSTS}
+    stores = {name: server.create() for name in PROCESSES}
     open_or_build(folder, settings=Settings(stores=stores), clock=ManualClock(NOON_MS - 3_600_000))
     with Town.open(folder) as town:
         yield town

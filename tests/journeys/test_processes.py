@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 
 from shanfu.links.crash import CRASH_POINTS
-from shanfu.sandbox import HOSTS, Fleet
+from shanfu.sandbox import PROCESSES, Fleet
 from tests.budget import HEAVY, examples
 from tests.journeys.city import opening_of, prepared, running, settle_accounts, shopping
 
-ALL_NAMED = [(host, point) for host in HOSTS for point in CRASH_POINTS if "harbour" not in host]
+ALL_NAMED = [(host, point) for host in PROCESSES for point in CRASH_POINTS if "harbour" not in host]
 # fmt: off
 SOME_NAMED = [
   ("acquirer-lantern", "after-commit"),
@@ -37,7 +37,7 @@ def test_hosts_are_killed_while_people_pay(folder, tls: bool, record_property) -
                 killed += 1
             for number in range(RANDOM_KILLS):
                 time.sleep(dice.random() * 0.6)
-                host = dice.choice(list(HOSTS))
+                host = dice.choice(list(PROCESSES))
                 fleet.kill(host)
                 time.sleep(dice.choice((0, 0, 0.3, 2.5)))
                 fleet.start([host])

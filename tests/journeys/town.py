@@ -20,7 +20,7 @@ from shanfu.events import Events, nobody
 from shanfu.issuer import Account
 from shanfu.links import FaultKind, Host, LoopNet, Passage
 from shanfu.money import Currency, Money
-from shanfu.sandbox import HOSTS, PIN, Till, World, merchant_named, open_net
+from shanfu.sandbox import HOSTS, PIN, PROCESSES, Till, World, merchant_named, open_net
 from shanfu.sandbox.serve import served
 from shanfu.sandbox.till import loop_line, till
 from shanfu.store import Store
@@ -189,7 +189,7 @@ class Town:
     def drain(self) -> None:
         """End all faults, start what is down, and let time pass until nobody has anything left to send."""
         self.heal()
-        for name in HOSTS:
+        for name in PROCESSES:
             if self.net._seats[name].worker is None:
                 self.net.start(name)
         for _ in range(LONGEST_MS // 60_000):

@@ -6,7 +6,7 @@ import pytest
 
 from shanfu.pan import PAN
 from shanfu.sandbox import CARDS, HOSTS, MERCHANTS
-from shanfu.sandbox.people import BINS, PEOPLE, PORTS
+from shanfu.sandbox.people import API_PORTS, APP_PASSWORD, APPS, BINS, PEOPLE, PHONES, PORTS, TOKEN_BINS
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "world.md").read_text()
 
@@ -33,6 +33,19 @@ def test_a_merchant_stands_in_the_page(merchant) -> None:
 def test_hosts_ports_and_identifiers_stand_in_the_page() -> None:
     for name, role in HOSTS.items():
         assert role.id in PAGE
-        assert str(PORTS[name]) in PAGE
+        assert name in PORTS or name in API_PORTS
+    assert all(str(port) in PAGE for port in (*PORTS.values(), *API_PORTS.values()))
     assert len({card.pan for card in CARDS}) == len(CARDS)
     assert len({merchant.terminal for merchant in MERCHANTS}) == len(MERCHANTS)
+
+
+def test_phones_apps_and_token_bins_stand_in_the_page() -> None:
+    for phone in PHONES:
+        row = next(line for line in PAGE.splitlines() if line.startswith(f"| {phone.name} "))
+        assert ", ".join(phone.apps) in row
+        assert phone.holder in {person.name for person in PEOPLE}
+    for app in APPS:
+        assert f"| {app.name} ({app.title}, {app.title_zh}) | {app.package} | {app.trid} | {app.issuer} |" in PAGE
+    assert all(f"| {row.prefix} | {row.issuer} | tokens" in PAGE for row in TOKEN_BINS)
+    assert not {row.prefix for row in TOKEN_BINS} & {row.prefix for row in BINS}
+    assert f"`{APP_PASSWORD}`" in PAGE

@@ -15,7 +15,7 @@ import pytest
 
 from shanfu.links import FaultKind
 from shanfu.links.crash import CRASH_POINTS
-from shanfu.sandbox import HOSTS, PIN
+from shanfu.sandbox import PIN, PROCESSES
 from shanfu.terminal import Kind, State
 from tests.budget import examples
 from tests.journeys.judge import judge
@@ -97,7 +97,7 @@ class Chaos:
     def strike(self) -> None:
         """Sometimes a host dies, a terminal loses power, a day ends."""
         if self.dice.random() < self.mortality:
-            host, point = self.dice.choice(list(HOSTS)), self.dice.choice(ALL_POINTS)
+            host, point = self.dice.choice(list(PROCESSES)), self.dice.choice(ALL_POINTS)
             down_ms = self.dice.choice((0, 500, 5_000, 40_000))
             self.town.net.crash_at(host, point, nth=self.dice.randrange(1, 4), down_ms=down_ms)
             self.deaths += 1
