@@ -7,6 +7,7 @@ questions, notices) are those of every host; the rest is the vault, the registry
 from pathlib import Path
 from typing import Final
 
+from shanfu.events import Event
 from shanfu.hosts import LOOKUP, SEAL, DeskBooks, DeskShelves, MemberBooks, MemberShelves
 from shanfu.store import Schema, Transaction
 from shanfu.tsp.diary import DIARY
@@ -28,7 +29,18 @@ class TSPBooks(MemberBooks):
     """The rows of one turn."""
 
     __slots__ = (
-        "cards", "counters", "desk", "diary", "enrolments", "history", "key_sets", "pars", "ranges", "requestors", "tokens",
+        "cards",
+        "counters",
+        "desk",
+        "diary",
+        "enrolments",
+        "history",
+        "key_sets",
+        "pars",
+        "ranges",
+        "requestors",
+        "tokens",
+        "told",
     )  # fmt: skip
 
     def __init__(self, tx: Transaction, *, now_ms: int) -> None:
@@ -38,6 +50,7 @@ class TSPBooks(MemberBooks):
         self.tokens, self.cards, self.pars = TOKENS.open(tx), CARDS.open(tx), PARS.open(tx)
         self.enrolments, self.diary = ENROLMENTS.open(tx), DIARY.open(tx)
         self.key_sets, self.counters, self.history = KEY_SETS.open(tx), COUNTERS.open(tx), HISTORY.open(tx)
+        self.told: list[Event] = []  # what those who watch are told once this turn is durable
         self.keys.load([LOOKUP, SEAL])
 
     def save(self) -> None:

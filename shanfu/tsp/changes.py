@@ -14,6 +14,7 @@ from shanfu.messages.requestor import Notice
 from shanfu.store import Sequencer
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.diary import DIARY, Channel, DiaryRow
+from shanfu.tsp.events import change_event
 from shanfu.tsp.life_cycle import Step, step
 from shanfu.tsp.requestors import caller_of
 from shanfu.tsp.vault import EXPIRING, TokenRow, suspenders, view_of
@@ -36,7 +37,8 @@ class Cause:
 class LifeCycle:
     """Applies what happens to tokens, writes it down, and tells those whom it concerns."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "tsp", watch: bool = False) -> None:
+        self.name, self.watch = name, watch
         self._numbers = Sequencer(DIARY.table)
 
     def apply(self, books: TSPBooks, token: TokenRow, cause: Cause) -> Step:
@@ -57,6 +59,9 @@ class LifeCycle:
                 cause.channel.value, cause.reason, before, token.state, by, token.suspended_by, books.now_ms,
             )
         )  # fmt: skip
+        if self.watch:
+            what = f"{cause.event.value} by {cause.actor.value}"
+            books.told.append(change_event(self.name, token, found, what=what, before=before, at_ms=books.now_ms))
         self.tell(books, token, cause.event.value, actor=cause.actor, reason=cause.reason)
         return found
 

@@ -44,7 +44,7 @@ class TSP:
         config.check()
         self.name, self._config, self._watch = config.name, config, watch
         self._management = MemberManagement[TSPBooks](config, hsm)
-        self._life = LifeCycle()
+        self._life = LifeCycle(config.name, watch)
         self._payments = Payments(config, hsm, self._life, watch=watch)
         self._key_sets = KeySets(config, hsm, self._life)
         self._idv = IDV(config, self._life)
@@ -85,6 +85,7 @@ class TSP:
                 self._manage(frame, books, turn)
         self._worked(stretch, books, turn)
         self._heard(calls, books, turn)
+        turn.events.extend(books.told)
         return turn
 
     def due(self, books: TSPBooks) -> Turn:
@@ -96,6 +97,7 @@ class TSP:
         self._idv.due(books)
         expire(self._life, books)
         self._desk.due(books, turn, caller=self._config.station)
+        turn.events.extend(books.told)
         return turn
 
     def refuse(self, inbound: Inbound, fault: Exception, now_ms: int) -> Turn:

@@ -31,6 +31,7 @@ from shanfu.tsp.config import TSPConfig
 from shanfu.tsp.decision import Decision, combine, narrowed, worst
 from shanfu.tsp.diary import Channel
 from shanfu.tsp.enrolments import OF_CARD, OF_DEVICE, EnrolmentRow, EnrolmentState
+from shanfu.tsp.events import request_event
 from shanfu.tsp.numbers import Numbers
 from shanfu.tsp.reasons import Mark
 from shanfu.tsp.requestors import RequestorRow
@@ -185,13 +186,26 @@ class Provisioning:
         enrolment = made.enrolment
         enrolment.decision, enrolment.reasons = made.decision.colour.value, " ".join(dict.fromkeys(made.reasons))
         enrolment.options, enrolment.state = msgspec.json.encode(options), EnrolmentState.OPEN.value
+        self._forget_expired(books, token)
         self._life.apply(books, token, Cause(LifeCycleEvent.CREATE, Actor.TSP, Channel.REQUESTOR, made.decision.colour.value))
+        self._tell(books, token, enrolment)
         if made.decision.state is TokenState.ACTIVE:
             token.assurance, enrolment.state = BY_ACCOUNT_CHECK, EnrolmentState.DONE.value
             self._life.apply(books, token, Cause(LifeCycleEvent.ACTIVATE, Actor.TSP, Channel.REQUESTOR))
             options = ()
         reasons = tuple(enrolment.reasons.split())
         return TokenRequested(decision=made.decision.colour, reasons=reasons, view=view_of(token), options=options)
+
+    def _forget_expired(self, books: TSPBooks, token: TokenRow) -> None:
+        """Delete what this card had on this device and let expire: one card has one token there."""
+        for other in books.tokens_of_card(token.issuer, token.card):
+            same_place = other.device == token.device and other.trid == token.trid
+            if same_place and other.state == TokenState.EXPIRED.value:
+                self._life.apply(books, other, Cause(LifeCycleEvent.DELETE, Actor.TSP, Channel.REQUESTOR, "ADDED_AGAIN"))
+
+    def _tell(self, books: TSPBooks, token: TokenRow, enrolment: EnrolmentRow) -> None:
+        if self._life.watch:
+            books.told.append(request_event(self._life.name, token, enrolment, at_ms=books.now_ms))
 
     def _fill(self, books: TSPBooks, token: TokenRow, judged: CardJudged, *, pan: PAN) -> None:
         """Enter what the issuer told of the card and of his rules."""
@@ -229,6 +243,7 @@ class Provisioning:
         enrolment.state = EnrolmentState.DECLINED.value
         cause = Cause(LifeCycleEvent.DECLINE, Actor.TSP, Channel.REQUESTOR, told[-1] if told else "")
         self._life.apply(books, token, cause)
+        self._tell(books, token, enrolment)
         return TokenRequested(decision=Colour.RED, reasons=told)
 
     def _dropped(self, books: TSPBooks, token: TokenRow, enrolment: EnrolmentRow, reason: str) -> Problem:

@@ -210,6 +210,28 @@ def test_nothing_that_leaves_or_is_told_or_kept_shows_a_number(tmp_path) -> None
         assert secret.encode() not in kept
 
 
+def test_a_card_that_is_added_again_after_its_token_expired_has_one_token(service: Service) -> None:
+    card = service.card(expiry="4012")
+    old = service.active(card).token
+    service.clock.advance(37 * 31 * DAY_MS)
+    service.tick()
+    new = service.active(card).token
+    assert [service.view(one).state.value for one in (old, new)] == ["DEACTIVATED", "ACTIVE"]
+
+
+def test_the_decision_is_told_with_every_rule(service: Service) -> None:
+    service.request(service.card(), attested=False)
+    [told] = [event for event in service.events.events if event.title.startswith("token requested")]
+    assert (told.reason, told.detail["wallet"], told.detail["service"], told.detail["issuer"]) == (
+        "YELLOW", "GREEN", "YELLOW", "GREEN",
+    )  # fmt: skip
+    assert told.detail["device not attested"].startswith("YELLOW")
+    assert told.detail["too many devices"] == "right"
+    steps = [event.title for event in service.events.events if event.trace == told.trace and "by TSP" in event.title]
+    assert len(steps) == 1
+    assert "CREATE by TSP, TOKEN_CREATED" in steps[0]
+
+
 # -- velocity ----------------------------------------------------------------------------------------------------------
 
 
