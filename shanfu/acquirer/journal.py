@@ -46,7 +46,10 @@ class PaymentKind(StrEnum):
 
 @dataclass(slots=True)
 class JournalRow:
-    """One transaction. `station`, `tpdu` and `header` say where its answer goes; `balances` and `chip` are DE54 and DE55."""
+    """One transaction. `station`, `tpdu` and `header` say where its answer goes; `balances` and `chip` are DE54 and DE55.
+
+    `par` is the account reference that came with the answer to a token: the same for all tokens of a card and the card.
+    """
 
     bucket: int
     seq: int
@@ -85,6 +88,7 @@ class JournalRow:
     auth_code: str
     balances: str = field(repr=False)
     chip: bytes = field(repr=False)
+    par: str = field(repr=False)
     original: str  # of a void or refund: the terminal's name of the payment it takes back
     undone_by: str  # of a payment: the void that takes it back
     refunded_minor: int

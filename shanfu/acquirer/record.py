@@ -10,8 +10,9 @@ from shanfu.acquirer.forward import MOST_REFUSALS, Forward, ForwardKind, Forward
 from shanfu.acquirer.journal import FORMAT, NEVER_MS, JournalRow, PaymentKind
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.requests import Request
+from shanfu.errors import DecodeError
 from shanfu.hosts import State, business_date
-from shanfu.iso8583 import REVERSAL_DONE, Message, ResponseCode
+from shanfu.iso8583 import REVERSAL_DONE, Message, ResponseCode, parse_par
 
 __all__ = ["acknowledge", "carry_on", "expire", "forward", "interbank_name", "refuse", "reverse", "settle"]
 
@@ -47,7 +48,7 @@ def _row(books: AcquirerBooks, request: Request, *, institution: str) -> Journal
         request.terminal_name, request.terminal_name, request.kind.value, request.message.mti, text(3, ""), "",
         books.next_number().rrn(moment.day), request.amount_minor, request.merchant, request.terminal, request.stan,
         request.card, b"", 0, text(22, ""), text(23, ""), text(25, ""), moment.date, moment.time, text(60, ""),
-        request.station, frame.tpdu, frame.header, int(64 in request.message), State.WAITING.value, "", "", "", "", b"",
+        request.station, frame.tpdu, frame.header, int(64 in request.message), State.WAITING.value, "", "", "", "", b"", "",
         request.original, "", 0, 0, books.now_ms, NEVER_MS,
     )  # fmt: skip
 
@@ -84,11 +85,20 @@ def settle(books: AcquirerBooks, row: JournalRow, answer: Message) -> None:
     row.response_code = code
     row.reason = (Reason.APPROVED if approved else Reason.ISSUER_DECLINED).name
     row.auth_code, row.balances, row.chip = text(38, ""), text(54, ""), answer.binary(55, b"")
+    row.par = _account_reference(answer)
     row.issuer = text(100, "")
     row.business_date = business_date(text(15, ""), books.now_ms) or row.business_date
     row.deadline_ms = NEVER_MS
     if not approved:
         _unmark(books, row)
+
+
+def _account_reference(answer: Message) -> str:
+    """Return the PAR of an answer to a token; "" when there is none, or none that can be read."""
+    try:
+        return parse_par(answer.binary(56, b"")) or ""
+    except DecodeError:
+        return ""
 
 
 def expire(books: AcquirerBooks, row: JournalRow, reason: Reason, *, because: str) -> None:

@@ -1,7 +1,11 @@
 """A payment end to end: terminal, acquirer, network and back, field by field as the wires page lists them."""
 
+import pytest
+
 from shanfu.acquirer import State, journal_lines
-from shanfu.iso8583 import AnswerParties
+from shanfu.acquirer.journal import JOURNAL
+from shanfu.iso8583 import AnswerParties, encode_par
+from shanfu.store import Statement
 from tests.acquirer.bank import ANSWER_CHIP, CHIP, ISSUER, PIN_DIGITS, Bank
 
 
@@ -53,3 +57,13 @@ def test_balance_tells_what_is_available(bank: Bank) -> None:
     answer = bank.answered(bank.till, back.frame)
     assert answer.text(54) == "2002156C000000450000"
     assert 4 not in answer
+
+
+@pytest.mark.parametrize(
+    ("de56", "kept"), [(encode_par("SF01" + "7" * 25), "SF01" + "7" * 25), (b"PR002xy", ""), (b"XX001x", ""), (None, "")]
+)
+def test_the_account_reference_of_a_token_is_kept_and_troubles_nobody(bank: Bank, de56: bytes | None, kept: str) -> None:
+    answer = bank.complete(bank.till, bank.till.purchase(1234), de56=de56)
+    assert (answer.text(39), 56 in answer) == ("00", False)
+    with bank.store.begin() as tx:
+        assert [row.par for row in JOURNAL.open(tx).select(Statement(JOURNAL.select()))] == [kept]

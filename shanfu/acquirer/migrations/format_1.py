@@ -104,6 +104,7 @@ def upgrade() -> None:
         sa.Column("auth_code", sa.Text(), nullable=False),
         sa.Column("balances", sa.Text(), nullable=False),
         sa.Column("chip", sa.LargeBinary(), nullable=False),
+        sa.Column("par", sa.Text(), nullable=False),
         sa.Column("original", sa.Text(), nullable=False),
         sa.Column("undone_by", sa.Text(), nullable=False),
         sa.Column("refunded_minor", sa.BigInteger(), nullable=False),
