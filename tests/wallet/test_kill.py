@@ -39,7 +39,7 @@ def started(folder: Path, now_ms: int) -> "subprocess.Popen[str]":
 @pytest.mark.parametrize("scheme", [KeyScheme.SHANFU_1, KeyScheme.SUK])
 def test_killed_while_it_pays(tmp_path: Path, scheme: KeyScheme, record_property: Any) -> None:
     one, dice, kills = made(tmp_path, scheme), random.Random(7), 0
-    for _ in range(examples(3, heavy=15)):
+    for _ in range(examples(2, heavy=15)):
         process = started(tmp_path, one.clock.now_ms())
         time.sleep(dice.uniform(0.0, 0.05))
         process.kill()
