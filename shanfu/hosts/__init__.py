@@ -19,7 +19,7 @@ Reading order:
 """
 
 from shanfu.hosts.config import MemberConfig, check_institution, check_positive
-from shanfu.hosts.desk import Desk, Visit
+from shanfu.hosts.desk import Answer, Desk, Handler, OnReply, Visit
 from shanfu.hosts.desk_books import DeskBooks, DeskShelves, Origin
 from shanfu.hosts.events import interbank_event, money_text, told_checks
 from shanfu.hosts.household import Household, HouseholdBooks, by_operation
@@ -36,10 +36,12 @@ __all__ = [
     "LOOKUP",
     "SEAL",
     "VAULT",
+    "Answer",
     "ClosedDay",
     "Desk",
     "DeskBooks",
     "DeskShelves",
+    "Handler",
     "HostReason",
     "Household",
     "HouseholdBooks",
@@ -52,6 +54,7 @@ __all__ = [
     "MemberConfig",
     "MemberManagement",
     "MemberShelves",
+    "OnReply",
     "Origin",
     "State",
     "Visit",

@@ -10,13 +10,21 @@ from datetime import timedelta
 from typing import Final
 
 from shanfu.events import Event
-from shanfu.hosts import SEAL, Visit
-from shanfu.hosts.desk import Answer, Handler
+from shanfu.hosts import SEAL, Answer, Handler, Visit
 from shanfu.hsm import HSM
 from shanfu.links import Turn
-from shanfu.messages import Actor, Empty, KeySetTerms, LifeCycleEvent, Problem, ProblemCode, TokenState, problem
-from shanfu.messages.requestor import ConfirmKeys, IssueKeys, KeysIssued
-from shanfu.messages.wallet import TransactionList, TransactionsAsked
+from shanfu.messages import (
+    Actor,
+    Empty,
+    KeySetTerms,
+    LifeCycleEvent,
+    Problem,
+    ProblemCode,
+    TokenState,
+    problem,
+    requestor,
+    wallet,
+)
 from shanfu.tokens import LAST_COUNTER
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
@@ -66,7 +74,7 @@ class KeySets:
 
     # -- key sets ------------------------------------------------------------------------------------------------------
 
-    def issue(self, visit: Visit[TSPBooks], asked: IssueKeys) -> Answer:
+    def issue(self, visit: Visit[TSPBooks], asked: requestor.IssueKeys) -> Answer:
         """Enter a key set of an active token for its own device; the last sequence again gets the same terms."""
         books = visit.books
         token = _own_token(visit, asked.token)
@@ -99,7 +107,7 @@ class KeySets:
             return problem(ProblemCode.WRONG_STATE, "the card behind it does not pay", reason="CARD_NOT_ACTIVE")
         return None
 
-    def _new(self, books: TSPBooks, token: TokenRow, asked: IssueKeys, *, newest: Sequence[KeySetRow]) -> Answer:
+    def _new(self, books: TSPBooks, token: TokenRow, asked: requestor.IssueKeys, *, newest: Sequence[KeySetRow]) -> Answer:
         recent = issued_within(newest, books.now_ms)
         if len(recent) >= self._hourly:
             wait_ms = recent[-1].issued_ms + HOUR // timedelta(milliseconds=1) - books.now_ms
@@ -118,15 +126,15 @@ class KeySets:
         self._life.apply(books, token, Cause(LifeCycleEvent.REPLENISH, Actor.WALLET, Channel.REQUESTOR))
         return self._issued(books, token, terms)
 
-    def _issued(self, books: TSPBooks, token: TokenRow, terms: KeySetTerms) -> KeysIssued:
+    def _issued(self, books: TSPBooks, token: TokenRow, terms: KeySetTerms) -> requestor.KeysIssued:
         """Return terms with the token's number, sealed for the requestor: keys are derived from it."""
         shared = pan_label(token.trid)
         books.keys.load([SEAL, shared])
         [number] = self._hsm.unseal(books.keys.current(SEAL), [(token.number_sealed, number_context(token.token))])
         [sealed] = self._hsm.seal(books.keys.current(shared), [(number, record_context(token.token))])
-        return KeysIssued(token=token.token, terms=terms, number=sealed.hex(), psn=token.psn, dki=token.dki)
+        return requestor.KeysIssued(token=token.token, terms=terms, number=sealed.hex(), psn=token.psn, dki=token.dki)
 
-    def confirm(self, visit: Visit[TSPBooks], asked: ConfirmKeys) -> Answer:
+    def confirm(self, visit: Visit[TSPBooks], asked: requestor.ConfirmKeys) -> Answer:
         """Note that a key set is stored: the one before has its grace from now on. A repeat changes nothing."""
         books = visit.books
         token = _own_token(visit, asked.token)
@@ -142,7 +150,7 @@ class KeySets:
     # -- the phone's log -----------------------------------------------------------------------------------------------
 
     def _compare(
-        self, visit: Visit[TSPBooks], token: TokenRow, asked: IssueKeys, *, newest: Sequence[KeySetRow]
+        self, visit: Visit[TSPBooks], token: TokenRow, asked: requestor.IssueKeys, *, newest: Sequence[KeySetRow]
     ) -> Problem | None:
         """Compare the log with what was authorised; keys that were copied suspend the token."""
         before = [row for row in newest if row.sequence < asked.sequence]
@@ -166,7 +174,7 @@ class KeySets:
 
     # -- payments ------------------------------------------------------------------------------------------------------
 
-    def transactions(self, visit: Visit[TSPBooks], asked: TransactionsAsked) -> Answer:
+    def transactions(self, visit: Visit[TSPBooks], asked: wallet.TransactionsAsked) -> Answer:
         """List a token's payments, newest first; `before` is the cursor that the page before gave."""
         token = _own_token(visit, asked.token)
         if isinstance(token, Problem):
@@ -177,7 +185,9 @@ class KeySets:
         before = min(int(asked.before or LAST_SEQ), LAST_SEQ)
         rows = visit.books.history.select(PAGE, (token.token, before, limit + 1))
         more = len(rows) > limit
-        return TransactionList(items=tuple(view(row) for row in rows[:limit]), next=str(rows[limit - 1].seq) if more else "")
+        return wallet.TransactionList(
+            items=tuple(view(row) for row in rows[:limit]), next=str(rows[limit - 1].seq) if more else ""
+        )
 
 
 def _own_token(visit: Visit[TSPBooks], reference: str) -> TokenRow | Problem:
@@ -193,7 +203,7 @@ def _counter(books: TSPBooks, token: TokenRow) -> CounterRow:
     return counter_of(books, token)
 
 
-def _row(token: TokenRow, terms: KeySetTerms, asked: IssueKeys) -> KeySetRow:
+def _row(token: TokenRow, terms: KeySetTerms, asked: requestor.IssueKeys) -> KeySetRow:
     return KeySetRow(
         token.bucket, token.token, terms.sequence, terms.index, terms.scheme.value, asked.device, terms.atc_first,
         terms.atc_last, terms.max_uses, terms.max_amount, terms.issued_ms, terms.expires_ms, KeySetState.ISSUED.value, 0, 0, 0,
