@@ -167,6 +167,7 @@ def test_an_enrolment_is_signed_by_the_key_it_brings(world: World) -> None:
 IN_SESSION = [  # what is changed after signing, or before       what it hears
     ("another signer",                                           "signature-wrong SIGNATURE_WRONG"),
     ("no signature",                                             "signature-wrong SIGNATURE_WRONG"),
+    ("the signature in capitals",                                "signature-wrong SIGNATURE_WRONG"),
     ("another counter",                                          "signature-wrong SIGNATURE_WRONG"),
     ("another key",                                              "signature-wrong SIGNATURE_WRONG"),
     ("another operation",                                        "signature-wrong SIGNATURE_WRONG"),
@@ -214,6 +215,9 @@ def spoilt(phone: Phone, how: str):
     unsigned = {
         "another signer": lambda: phone.signed(call, P256Key.generate()),
         "no signature": lambda: structs.replace(call, device=structs.replace(device, signature="")),
+        "the signature in capitals": lambda: structs.replace(
+            call, device=structs.replace(device, signature=device.signature.upper())
+        ),
         "another counter": lambda: structs.replace(call, device=structs.replace(device, counter=99)),
         "another key": lambda: structs.replace(call, key="other"),
         "another operation": lambda: structs.replace(call, op="transactions.list"),

@@ -55,11 +55,12 @@ class World:
 
     path: Path
     config: CloudConfig = field(default_factory=CloudConfig)
+    url: str = ""  # of another database than SQLite
 
     def __post_init__(self) -> None:
         self.clock, self.told = ManualClock(START_MS), Recorder()
         self.hsm = SoftHSM(LMK(os.urandom(32)))
-        self.store = Store.open(self.path / "cloud.db", schema=SCHEMA, name="cloud")
+        self.store = Store.open(self.url or self.path / "cloud.db", schema=SCHEMA, name="cloud")
         self.service = self._ceremony()
         self.net = LoopNet(self.clock)
         self.cloud = Cloud(self.config, self.hsm, watch=True)
