@@ -15,6 +15,7 @@ from shanfu.links import common_name
 __all__ = ["PEER", "CertifiedPeer", "CertifiedProtocol", "peer_of"]
 
 PEER: Final = "shanfu.peer"  # the name of our extension of the ASGI scope
+PART_S: Final = 0.2  # for the last answer to leave and TLS to say goodbye
 FIRST_REQUEST_S: Final = 30.0  # a connection that has not asked anything by then is closed
 
 
@@ -39,6 +40,17 @@ class CertifiedProtocol(H11Protocol):
         """End."""
         self._first.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """End after what was taken is answered; a peer that keeps its side open is not waited for."""
+        super().shutdown()
+        self._part(closing=False)
+
+    def _part(self, *, closing: bool) -> None:
+        if closing:
+            self.transport.abort()
+        elif self in self.connections:
+            self.loop.call_later(PART_S, lambda: self._part(closing=self.transport.is_closing()))
 
     def _unless_asked(self) -> None:
         if getattr(self, "cycle", None) is None and not self.transport.is_closing():
