@@ -16,11 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from shanfu.errors import IntegrityError
-from shanfu.hosts import Visit
-from shanfu.hosts.desk import Answer, Handler
+from shanfu.hosts import Answer, Handler, Visit
 from shanfu.hsm import HSM
-from shanfu.messages import Actor, CardEvent, LifeCycleEvent, Problem, ProblemCode, TokenState, problem
-from shanfu.messages.issuing import CardChanged, TokenChange, TokenChanges
+from shanfu.messages import Actor, CardEvent, LifeCycleEvent, Problem, ProblemCode, TokenState, issuing, problem
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.config import TSPConfig
@@ -51,11 +49,11 @@ class CardEvents:
         """Return the operations that are answered here."""
         return {"tsp.card": self.changed}
 
-    def changed(self, visit: Visit[TSPBooks], asked: CardChanged) -> Answer:
+    def changed(self, visit: Visit[TSPBooks], asked: issuing.CardChanged) -> Answer:
         """Work one event of a card; a card that has no tokens needs no answer but that."""
         books, card = visit.books, visit.books.card(visit.name, asked.card)
         if card is None:
-            return TokenChanges()
+            return issuing.TokenChanges()
         happened_ms = min(asked.at_ms or books.now_ms, books.now_ms)
         tokens = [token for token in books.tokens_of_card(card.issuer, card.card) if token.state not in UNTOUCHED]
         case = _Case(books, card, asked, tokens, happened_ms=happened_ms, newest=happened_ms >= card.told_ms)
@@ -63,7 +61,7 @@ class CardEvents:
         if isinstance(told, Problem):
             return told
         card.told_ms = max(card.told_ms, happened_ms)
-        return TokenChanges(changes=tuple(told))
+        return issuing.TokenChanges(changes=tuple(told))
 
     # -- events that make tokens safer ---------------------------------------------------------------------------------
 
@@ -105,7 +103,7 @@ class CardEvents:
     def _found(self, case: "_Case") -> "Told":
         """Take a lost card back: tokens that its loss suspended resume. A stolen one is not found but replaced."""
         if case.newest and case.card.state == CardState.STOLEN:
-            return [TokenChange(token=token.token, result=CARD_STOLEN, view=view_of(token)) for token in case.tokens]
+            return [issuing.TokenChange(token=token.token, result=CARD_STOLEN, view=view_of(token)) for token in case.tokens]
         if not case.newest or case.card.state != CardState.LOST:
             return []
         case.card.state = CardState.ACTIVE.value
@@ -143,21 +141,23 @@ class CardEvents:
             self._numbers.map_pan(books, card, pan)
         return None
 
-    def _follows(self, case: "_Case", token: TokenRow) -> list[TokenChange]:
+    def _follows(self, case: "_Case", token: TokenRow) -> list[issuing.TokenChange]:
         """Map one token to the card as it is now, and lift the suspension that the loss has left."""
         if token.generation == 0:  # stayed behind at a theft: only the issuer's own word brings it back
             return []
         cause = Cause(_E.PAN_UPDATE, Actor.ISSUER, Channel.CARD, case.asked.reason or f"CARD_{case.asked.event.value}")
-        told = [TokenChange(token=token.token, result=follow(self._life, case.books, token, cause), view=view_of(token))]
+        told = [
+            issuing.TokenChange(token=token.token, result=follow(self._life, case.books, token, cause), view=view_of(token))
+        ]
         if self._suspended_as_lost(case, token):
             told.append(self._apply(case, token, _E.RESUME, cause.reason))
         return told
 
     # -- all -----------------------------------------------------------------------------------------------------------
 
-    def _apply(self, case: "_Case", token: TokenRow, event: LifeCycleEvent, reason: str) -> TokenChange:
+    def _apply(self, case: "_Case", token: TokenRow, event: LifeCycleEvent, reason: str) -> issuing.TokenChange:
         step = self._life.apply(case.books, token, Cause(event, Actor.ISSUER, Channel.CARD, case.asked.reason or reason))
-        return TokenChange(token=token.token, result=step.result.value, view=view_of(token))
+        return issuing.TokenChange(token=token.token, result=step.result.value, view=view_of(token))
 
     def _suspended_as_lost(self, case: "_Case", token: TokenRow) -> bool:
         """Whether the issuer's suspension is the loss's: what he suspended for another cause he resumes himself."""
@@ -174,13 +174,13 @@ class _Case:
 
     books: TSPBooks
     card: CardRow
-    asked: CardChanged
+    asked: issuing.CardChanged
     tokens: list[TokenRow]
     happened_ms: int
     newest: bool
 
 
-Told = list[TokenChange] | Problem
+Told = list[issuing.TokenChange] | Problem
 
 
 def _weak(token: TokenRow, trusted_ms: int) -> bool:

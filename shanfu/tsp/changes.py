@@ -9,8 +9,7 @@ was told keeps the newest. `tell` tells the requestor and the issuer of somethin
 
 from dataclasses import dataclass
 
-from shanfu.messages import Actor, LifeCycleEvent, TokenState
-from shanfu.messages.requestor import Notice
+from shanfu.messages import Actor, LifeCycleEvent, TokenState, requestor
 from shanfu.store import Sequencer
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.diary import DIARY, Channel, DiaryRow
@@ -76,8 +75,8 @@ class LifeCycle:
             return
         view = view_of(token)
 
-        def notice(number: int) -> Notice:
-            return Notice(number=number, event=event, actor=actor.value, reason=reason, at_ms=books.now_ms, view=view)
+        def notice(number: int) -> requestor.Notice:
+            return requestor.Notice(number=number, event=event, actor=actor.value, reason=reason, at_ms=books.now_ms, view=view)
 
         for party, op in ((caller_of(token.trid), "notices.take"), (f"issuer/{token.issuer}", "issuer.notice")):
             if to in ("", party):

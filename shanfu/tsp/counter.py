@@ -11,22 +11,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shanfu.hosts import Visit
-from shanfu.hosts.desk import Answer, Handler, OnReply
+from shanfu.hosts import Answer, Handler, OnReply, Visit
 from shanfu.hsm import HSM
-from shanfu.messages import Actor, LifeCycleEvent, Problem, ProblemCode, TokenState, problem
-from shanfu.messages.issuing import TokenChange, TokenChanges
-from shanfu.messages.requestor import (
-    ChangeToken,
-    FindTokens,
-    Notice,
-    ProfileAsked,
-    ProfileData,
-    Since,
-    SinceAnswer,
-    TokenList,
-)
-from shanfu.messages.wallet import Login
+from shanfu.messages import Actor, LifeCycleEvent, Problem, ProblemCode, TokenState, issuing, problem, requestor, wallet
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.config import TSPConfig
@@ -69,12 +56,12 @@ class Counter:
 
     # -- customers -----------------------------------------------------------------------------------------------------
 
-    def login(self, visit: Visit[TSPBooks], asked: Login) -> Answer:
+    def login(self, visit: Visit[TSPBooks], asked: wallet.Login) -> Answer:
         """Have the requestor's issuer log a customer in; the password is passed on and kept nowhere."""
-        requestor = visit.books.requestor(visit.name)
-        if requestor is None:
+        who = visit.books.requestor(visit.name)
+        if who is None:
             return problem(ProblemCode.FORBIDDEN, "the requestor is not registered")
-        visit.ask(f"issuer/{requestor.issuer}", "issuer.login", asked, caller=self._config.station)
+        visit.ask(f"issuer/{who.issuer}", "issuer.login", asked, caller=self._config.station)
         return None
 
     def logged_in(self, visit: Visit[TSPBooks], answer: Struct | Problem, about: bytes) -> Answer:
@@ -84,7 +71,7 @@ class Counter:
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
-    def find(self, visit: Visit[TSPBooks], asked: FindTokens) -> Answer:
+    def find(self, visit: Visit[TSPBooks], asked: requestor.FindTokens) -> Answer:
         """Find the caller's tokens by reference, device or card; all that are given must fit."""
         books = visit.books
         if asked.token:
@@ -98,23 +85,25 @@ class Counter:
         mine = [row for row in found if _belongs(visit, row) and row.state not in UNBORN]
         fitting = [row for row in mine if asked.device in ("", row.device) and asked.card in ("", row.card)]
         fitting.sort(key=lambda row: (-row.created_ms, row.token))
-        return TokenList(tokens=tuple(view_of(row) for row in fitting[:MOST]))
+        return requestor.TokenList(tokens=tuple(view_of(row) for row in fitting[:MOST]))
 
     def _issuer_of(self, visit: Visit[TSPBooks]) -> str:
         if visit.caller.startswith("issuer/"):
             return visit.name
-        requestor = visit.books.requestor(visit.name)
-        return requestor.issuer if requestor else ""
+        who = visit.books.requestor(visit.name)
+        return who.issuer if who else ""
 
-    def since(self, visit: Visit[TSPBooks], asked: Since) -> Answer:
+    def since(self, visit: Visit[TSPBooks], asked: requestor.Since) -> Answer:
         """Return what the caller was, or is to be, told after number `since`."""
         if asked.since < 0 or not 1 <= asked.limit <= MOST:
             return problem(ProblemCode.FORMAT, f"since is 0 or more, limit 1 to {MOST}")
         rows = visit.books.desk.since(visit.caller, asked.since)
-        told = tuple(msgspec.json.decode(row.body, type=Notice) for row in rows[: asked.limit])
-        return SinceAnswer(notices=told, number=told[-1].number if told else asked.since, more=len(rows) > asked.limit)
+        told = tuple(msgspec.json.decode(row.body, type=requestor.Notice) for row in rows[: asked.limit])
+        return requestor.SinceAnswer(
+            notices=told, number=told[-1].number if told else asked.since, more=len(rows) > asked.limit
+        )
 
-    def profile(self, visit: Visit[TSPBooks], asked: ProfileAsked) -> Answer:
+    def profile(self, visit: Visit[TSPBooks], asked: requestor.ProfileAsked) -> Answer:
         """Return what a token's card application is made of; only for a token that lives and was verified."""
         books, token = visit.books, visit.books.token(asked.token)
         if token is None or not _belongs(visit, token) or token.state in UNBORN:
@@ -123,7 +112,7 @@ class Counter:
         if token.state not in (TokenState.ACTIVE.value, TokenState.SUSPENDED.value) or card is None:
             return problem(ProblemCode.WRONG_STATE, f"the token is {token.state}", reason=token.reason)
         ranges = books.ranges_of(token.issuer)
-        return ProfileData(
+        return requestor.ProfileData(
             token=token.token, number=self._numbers.for_requestor(books, token), psn=token.psn, expiry=token.expiry,
             par=token.par, trid=token.trid, currency=card.currency, country=next((row.country for row in ranges), ""),
             label=card.label, credit=bool(card.credit), dki=token.dki, phone_cvm=policy_of(token).phone_cvm.value,
@@ -132,19 +121,19 @@ class Counter:
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
-    def suspend(self, visit: Visit[TSPBooks], asked: ChangeToken) -> Answer:
+    def suspend(self, visit: Visit[TSPBooks], asked: requestor.ChangeToken) -> Answer:
         """Suspend tokens: the actor joins their suspenders."""
         return self._change(visit, asked, LifeCycleEvent.SUSPEND, how=self._step)
 
-    def resume(self, visit: Visit[TSPBooks], asked: ChangeToken) -> Answer:
+    def resume(self, visit: Visit[TSPBooks], asked: requestor.ChangeToken) -> Answer:
         """Lift the actor's own suspension."""
         return self._change(visit, asked, LifeCycleEvent.RESUME, how=lambda *of: resume(self._life, *of))
 
-    def delete(self, visit: Visit[TSPBooks], asked: ChangeToken) -> Answer:
+    def delete(self, visit: Visit[TSPBooks], asked: requestor.ChangeToken) -> Answer:
         """Delete tokens for good."""
         return self._change(visit, asked, LifeCycleEvent.DELETE, how=self._step)
 
-    def renew(self, visit: Visit[TSPBooks], asked: ChangeToken) -> Answer:
+    def renew(self, visit: Visit[TSPBooks], asked: requestor.ChangeToken) -> Answer:
         """Extend the expiry of tokens, as their issuer allows."""
         months = self._config.token_life_months
         return self._change(
@@ -154,7 +143,7 @@ class Counter:
     def _step(self, books: TSPBooks, token: TokenRow, cause: Cause) -> str:
         return self._life.apply(books, token, cause).result.value
 
-    def _change(self, visit: Visit[TSPBooks], asked: ChangeToken, event: LifeCycleEvent, *, how: Change) -> Answer:
+    def _change(self, visit: Visit[TSPBooks], asked: requestor.ChangeToken, event: LifeCycleEvent, *, how: Change) -> Answer:
         role, books = visit.caller.partition("/")[0], visit.books
         if not 1 <= len(asked.tokens) <= MOST:
             return problem(ProblemCode.FORMAT, f"{len(asked.tokens)} tokens, a call has 1 to {MOST}")
@@ -168,11 +157,11 @@ class Counter:
         for reference in asked.tokens:
             token = books.token(reference)
             if token is None or not _belongs(visit, token) or token.state in UNBORN:
-                changes.append(TokenChange(token=reference, result="NOT_FOUND"))
+                changes.append(issuing.TokenChange(token=reference, result="NOT_FOUND"))
                 continue
             result = how(books, token, cause)
-            changes.append(TokenChange(token=reference, result=result, view=view_of(token)))
-        return TokenChanges(changes=tuple(changes))
+            changes.append(issuing.TokenChange(token=reference, result=result, view=view_of(token)))
+        return issuing.TokenChanges(changes=tuple(changes))
 
 
 def _belongs(visit: Visit[TSPBooks], token: TokenRow) -> bool:

@@ -13,14 +13,21 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shanfu.hosts import Visit
-from shanfu.hosts.desk import Answer, Handler, OnReply
-from shanfu.messages import Actor, Colour, IDVMethod, IDVOption, LifeCycleEvent, Problem, ProblemCode, TokenState, problem
-from shanfu.messages.issuing import CodeVerdict
-from shanfu.messages.issuing import SendCode as IssuerSendCode
-from shanfu.messages.issuing import VerifyCode as IssuerVerifyCode
-from shanfu.messages.requestor import SendCode, TokenRequested, VerifyCode
-from shanfu.messages.wallet import CodeSent
+from shanfu.hosts import Answer, Handler, OnReply, Visit
+from shanfu.messages import (
+    Actor,
+    Colour,
+    IDVMethod,
+    IDVOption,
+    LifeCycleEvent,
+    Problem,
+    ProblemCode,
+    TokenState,
+    issuing,
+    problem,
+    requestor,
+    wallet,
+)
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.config import TSPConfig
@@ -57,7 +64,7 @@ class IDV:
 
     # -- a code is sent ------------------------------------------------------------------------------------------------
 
-    def send(self, visit: Visit[TSPBooks], asked: SendCode) -> Answer:
+    def send(self, visit: Visit[TSPBooks], asked: requestor.SendCode) -> Answer:
         """Have the issuer send a code over a way that is open."""
         token, enrolment = self._open(visit, asked.token)
         if token is None or enrolment is None:
@@ -71,36 +78,36 @@ class IDV:
             return problem(ProblemCode.TOO_MANY, "no more codes for this enrolment", retry_after_s=left_s)
         enrolment.sends += 1
         enrolment.method = asked.method.value
-        body = IssuerSendCode(token=token.token, card=token.card, method=asked.method)
+        body = issuing.SendCode(token=token.token, card=token.card, method=asked.method)
         self._ask(visit, token, "issuer.code.send", body)
         return None
 
     def sent(self, visit: Visit[TSPBooks], answer: Struct | Problem, about: bytes) -> Answer:
         """Pass on that a code is on its way, or why not."""
         _, enrolment = visit.books.enrolled(msgspec.json.decode(about, type=About).token)
-        if isinstance(answer, CodeSent) and enrolment is not None:
+        if isinstance(answer, wallet.CodeSent) and enrolment is not None:
             ends = min(answer.expires_ms, enrolment.deadline_ms)
-            return CodeSent(hint=answer.hint, expires_ms=ends, tries_left=min(answer.tries_left, enrolment.tries_left))
+            return wallet.CodeSent(hint=answer.hint, expires_ms=ends, tries_left=min(answer.tries_left, enrolment.tries_left))
         if isinstance(answer, Problem) and answer.code == ProblemCode.UNAVAILABLE.value and enrolment is not None:
             enrolment.sends -= 1
         return answer
 
     # -- a code is submitted -------------------------------------------------------------------------------------------
 
-    def verify(self, visit: Visit[TSPBooks], asked: VerifyCode) -> Answer:
+    def verify(self, visit: Visit[TSPBooks], asked: requestor.VerifyCode) -> Answer:
         """Take a try, and have the issuer judge the code."""
         token, enrolment = self._open(visit, asked.token)
         if token is None or enrolment is None:
             return problem(ProblemCode.NOT_FOUND, "no such token")
         if token.state == TokenState.ACTIVE.value and enrolment.state == EnrolmentState.DONE:
-            return TokenRequested(decision=Colour.GREEN, view=view_of(token))  # verified before: the answer was lost
+            return requestor.TokenRequested(decision=Colour.GREEN, view=view_of(token))  # verified before: the answer was lost
         if refusal := self._refusal(visit.books, token, enrolment, method=asked.method):
             return refusal
         if enrolment.tries_left <= 0:  # another try is on its way
             return problem(ProblemCode.CODE_LOCKED, "no tries left")
         enrolment.tries_left -= 1
         enrolment.method = asked.method.value
-        body = IssuerVerifyCode(token=token.token, card=token.card, method=asked.method, code=asked.code)
+        body = issuing.VerifyCode(token=token.token, card=token.card, method=asked.method, code=asked.code)
         self._ask(visit, token, "issuer.code.verify", body)
         return None
 
@@ -110,7 +117,7 @@ class IDV:
         token, enrolment = books.enrolled(msgspec.json.decode(about, type=About).token)
         if token is None or enrolment is None or enrolment.state != EnrolmentState.OPEN:
             return problem(ProblemCode.WRONG_STATE, ENDED, reason="ENROLMENT_ENDED")
-        if isinstance(answer, CodeVerdict):
+        if isinstance(answer, issuing.CodeVerdict):
             return self._activated(books, token, enrolment, assurance=answer.assurance)
         assert isinstance(answer, Problem)
         if answer.code not in JUDGED_WRONG:
@@ -133,7 +140,7 @@ class IDV:
         if not step.done:
             return problem(ProblemCode.WRONG_STATE, f"the token is {token.state}", reason=step.result.value)
         enrolment.state = EnrolmentState.DONE.value
-        return TokenRequested(decision=Colour.GREEN, view=view_of(token))
+        return requestor.TokenRequested(decision=Colour.GREEN, view=view_of(token))
 
     # -- time ----------------------------------------------------------------------------------------------------------
 

@@ -17,12 +17,20 @@ from msgspec import Struct
 
 from shanfu.clock import CST, local
 from shanfu.errors import IntegrityError
-from shanfu.hosts import Visit
-from shanfu.hosts.desk import Answer, Handler, OnReply
+from shanfu.hosts import Answer, Handler, OnReply, Visit
 from shanfu.hsm import HSM
-from shanfu.messages import Actor, Colour, IDVOption, LifeCycleEvent, Problem, ProblemCode, TokenState, problem
-from shanfu.messages.issuing import CardJudged, JudgeCard
-from shanfu.messages.requestor import RequestToken, TokenRequested
+from shanfu.messages import (
+    Actor,
+    Colour,
+    IDVOption,
+    LifeCycleEvent,
+    Problem,
+    ProblemCode,
+    TokenState,
+    issuing,
+    problem,
+    requestor,
+)
 from shanfu.pan import PAN
 from shanfu.store import bucket_of
 from shanfu.tsp.books import TSPBooks
@@ -66,21 +74,21 @@ class Provisioning:
 
     # -- the question --------------------------------------------------------------------------------------------------
 
-    def request(self, visit: Visit[TSPBooks], asked: RequestToken) -> Answer:
+    def request(self, visit: Visit[TSPBooks], asked: requestor.RequestToken) -> Answer:
         """Enter a request, and ask the card's issuer about it."""
         books = visit.books
-        requestor = books.requestor(visit.name)
-        if requestor is None:
+        who = books.requestor(visit.name)
+        if who is None:
             return problem(ProblemCode.FORBIDDEN, "the requestor is not registered")
         if fault := _malformed(asked):
             return problem(ProblemCode.FORMAT, fault)
-        token, enrolment = self._enter(books, requestor, asked)
+        token, enrolment = self._enter(books, who, asked)
         marks = marks_of(self._facts(books, token, enrolment))
         enrolment.service_colour = worst(mark.colour for mark in marks).value
         if worst((asked.colour, Colour(enrolment.service_colour))) is Colour.RED:
             return self._declined(books, token, enrolment, reasons=(*asked.reasons, *(mark.name for mark in marks)))
         active = [one for one in books.tokens_of_card(token.issuer, token.card) if one.state in LIVING]
-        body = JudgeCard(
+        body = issuing.JudgeCard(
             token=token.token, card=asked.card, customer=asked.customer, trid=token.trid, device=asked.device,
             device_name=asked.device_name, device_model=asked.device_model, storage=asked.storage, attested=asked.attested,
             wallet_colour=asked.colour, wallet_reasons=asked.reasons, active_tokens=len(active),
@@ -88,19 +96,19 @@ class Provisioning:
         visit.ask(f"issuer/{token.issuer}", "issuer.judge", body, caller=self._config.station, about=About(token.token))
         return None
 
-    def _enter(self, books: TSPBooks, requestor: RequestorRow, asked: RequestToken) -> tuple[TokenRow, EnrolmentRow]:
+    def _enter(self, books: TSPBooks, who: RequestorRow, asked: requestor.RequestToken) -> tuple[TokenRow, EnrolmentRow]:
         now, reference = books.now_ms, self._numbers.reference()
-        bucket = bucket_of(f"{requestor.issuer}/{asked.card}", self._config.buckets)
+        bucket = bucket_of(f"{who.issuer}/{asked.card}", self._config.buckets)
         token = books.tokens.add(
             TokenRow(
-                bucket, reference, f"none/{reference}", b"", "", "", self._config.token_psn, asked.dki, "", requestor.trid,
-                requestor.issuer, asked.card, 0, "", asked.device, asked.device_name, asked.storage, NO_IDV,
+                bucket, reference, f"none/{reference}", b"", "", "", self._config.token_psn, asked.dki, "", who.trid,
+                who.issuer, asked.card, 0, "", asked.device, asked.device_name, asked.storage, NO_IDV,
                 TokenState.REQUESTED.value, "", 0, "", b"{}", 0, now, 0, now, 0,
             )
         )  # fmt: skip
         enrolment = books.enrolments.add(
             EnrolmentRow(
-                bucket, reference, requestor.trid, requestor.issuer, asked.card, asked.customer, asked.device,
+                bucket, reference, who.trid, who.issuer, asked.card, asked.customer, asked.device,
                 asked.device_model, int(asked.attested), asked.colour.value, "", "", "", " ".join(asked.reasons), b"[]", "", 0,
                 self._config.idv_tries, asked.terms, asked.terms_accepted_ms, EnrolmentState.ASKED.value, now,
                 now + self._config.idv_window_ms,
@@ -109,14 +117,14 @@ class Provisioning:
         return token, enrolment
 
     def _facts(self, books: TSPBooks, token: TokenRow, enrolment: EnrolmentRow) -> Facts:
-        requestor = books.requestor(token.trid)
-        assert requestor is not None
+        who = books.requestor(token.trid)
+        assert who is not None
         books.tokens.load(BY_DEVICE, [token.device])
         half_a_year, a_day = books.now_ms - HALF_YEAR_MS, books.now_ms - DAY_MS
         of_card = books.enrolments.select(OF_CARD, (token.issuer, token.card, half_a_year))
         of_device = books.enrolments.select(OF_DEVICE, (token.device, a_day))
         return Facts(
-            enrolment=enrolment, token=token, requestor=requestor, card=books.card(token.issuer, token.card),
+            enrolment=enrolment, token=token, requestor=who, card=books.card(token.issuer, token.card),
             tokens_of_card=books.tokens_of_card(token.issuer, token.card),
             tokens_of_device=books.tokens.all(BY_DEVICE, token.device),
             of_card=[row for row in of_card if row is not enrolment],
@@ -132,7 +140,7 @@ class Provisioning:
         token, enrolment = books.enrolled(msgspec.json.decode(about, type=About).token)
         if token is None or enrolment is None or enrolment.state != EnrolmentState.ASKED:
             return problem(ProblemCode.WRONG_STATE, "the request is no longer open")
-        if not isinstance(answer, CardJudged):
+        if not isinstance(answer, issuing.CardJudged):
             return self._dropped(books, token, enrolment, "ISSUER_SILENT")
         marks = marks_of(self._facts(books, token, enrolment))
         service = worst(mark.colour for mark in marks)
@@ -157,7 +165,7 @@ class Provisioning:
         mine = (one for one in others if one.device == token.device and one.trid == token.trid)
         return next((one for one in mine if one is not token and one.state in LIVING), None)
 
-    def _kept(self, books: TSPBooks, token: TokenRow, enrolment: EnrolmentRow, *, living: TokenRow) -> TokenRequested:
+    def _kept(self, books: TSPBooks, token: TokenRow, enrolment: EnrolmentRow, *, living: TokenRow) -> requestor.TokenRequested:
         """End this request in the token that is there already, and say how far that one is."""
         self._life.apply(books, token, Cause(LifeCycleEvent.DECLINE, Actor.TSP, Channel.REQUESTOR, "ALREADY_THERE"))
         enrolment.state = EnrolmentState.DROPPED.value
@@ -167,9 +175,9 @@ class Provisioning:
         if before is not None and living.state == TokenState.INACTIVE.value:
             colour, reasons = Colour(before.decision), tuple(before.reasons.split())
             options = msgspec.json.decode(before.options, type=tuple[IDVOption, ...])
-        return TokenRequested(decision=colour, reasons=reasons, view=view_of(living), options=options)
+        return requestor.TokenRequested(decision=colour, reasons=reasons, view=view_of(living), options=options)
 
-    def _created(self, books: TSPBooks, token: TokenRow, judged: CardJudged, *, made: "_Made") -> Answer:
+    def _created(self, books: TSPBooks, token: TokenRow, judged: issuing.CardJudged, *, made: "_Made") -> Answer:
         """Make the token, if a number and a way to verify its holder are there."""
         range_ = self._numbers.range_for(books, token.issuer, made.pan)
         options = narrowed(made.decision, judged.options)
@@ -194,7 +202,7 @@ class Provisioning:
             self._life.apply(books, token, Cause(LifeCycleEvent.ACTIVATE, Actor.TSP, Channel.REQUESTOR))
             options = ()
         reasons = tuple(enrolment.reasons.split())
-        return TokenRequested(decision=made.decision.colour, reasons=reasons, view=view_of(token), options=options)
+        return requestor.TokenRequested(decision=made.decision.colour, reasons=reasons, view=view_of(token), options=options)
 
     def _forget_expired(self, books: TSPBooks, token: TokenRow) -> None:
         """Delete what this card had on this device and let expire: one card has one token there."""
@@ -207,7 +215,7 @@ class Provisioning:
         if self._life.watch:
             books.told.append(request_event(self._life.name, token, enrolment, at_ms=books.now_ms))
 
-    def _fill(self, books: TSPBooks, token: TokenRow, judged: CardJudged, *, pan: PAN) -> None:
+    def _fill(self, books: TSPBooks, token: TokenRow, judged: issuing.CardJudged, *, pan: PAN) -> None:
         """Enter what the issuer told of the card and of his rules."""
         card = self._card(books, token, judged, pan=pan)
         token.par, token.generation, token.pan_last4 = card.par, card.generation, card.pan_last4
@@ -215,7 +223,7 @@ class Provisioning:
         token.expiry = expiry_after(books.now_ms, self._config.token_life_months)
         token.expires_ms = expiry_ms(token.expiry)
 
-    def _card(self, books: TSPBooks, token: TokenRow, judged: CardJudged, *, pan: PAN) -> CardRow:
+    def _card(self, books: TSPBooks, token: TokenRow, judged: issuing.CardJudged, *, pan: PAN) -> CardRow:
         """Return the row of the card, entered or brought up to date; another PAN than we knew is a new generation of it."""
         row = books.card(token.issuer, token.card)
         if row is None:
@@ -237,14 +245,14 @@ class Provisioning:
 
     def _declined(
         self, books: TSPBooks, token: TokenRow, enrolment: EnrolmentRow, *, reasons: tuple[str, ...]
-    ) -> TokenRequested:
+    ) -> requestor.TokenRequested:
         told = tuple(dict.fromkeys(reasons))
         enrolment.decision, enrolment.reasons = Colour.RED.value, " ".join(told)
         enrolment.state = EnrolmentState.DECLINED.value
         cause = Cause(LifeCycleEvent.DECLINE, Actor.TSP, Channel.REQUESTOR, told[-1] if told else "")
         self._life.apply(books, token, cause)
         self._tell(books, token, enrolment)
-        return TokenRequested(decision=Colour.RED, reasons=told)
+        return requestor.TokenRequested(decision=Colour.RED, reasons=told)
 
     def _dropped(self, books: TSPBooks, token: TokenRow, enrolment: EnrolmentRow, reason: str) -> Problem:
         """End a request that nobody could judge; it counts in no rule, and may be made again."""
@@ -266,7 +274,7 @@ class _Made:
 LONGEST: Final = 64  # of names that others choose: they become rows of ours
 
 
-def _malformed(asked: RequestToken) -> str:
+def _malformed(asked: requestor.RequestToken) -> str:
     """Say which name is empty, too long, or none; "" when all are good. Reasons are words, since they are listed as words."""
     for name in ("card", "customer", "device", "device_name", "device_model", "storage", "terms"):
         value = getattr(asked, name)
