@@ -18,6 +18,7 @@ from shanfu.hsm import Algorithm, KeyBlock, KeyUsage, SoftHSM
 from shanfu.links import issue, make_ca
 from shanfu.money import Currency
 from shanfu.pan import PAN
+from shanfu.sandbox.apis import grant_credentials
 from shanfu.sandbox.ceremony import Bureau, Components, components
 from shanfu.sandbox.people import (
     APPS,
@@ -82,6 +83,7 @@ def build(folder: Path, *, settings: Settings, clock: Clock) -> World:
     finally:
         for store in stores.values():
             store.close()
+    grant_credentials(world)
     write_settings(folder / "world.toml", settings)
     return world
 
@@ -151,7 +153,7 @@ class _Builder:
         country = "344" if bank.name == "harbour" else "156"
         order = tsp.RangeOrder(bin=prefix, issuer=bank.issuer_id, country=country, card_bins=card_bins)
         tsp.add_token_range(self.stores["tsp"], order, now_ms=self.now_ms)
-        network.add_route(self.stores["network"], prefix, TSP, now_ms=self.now_ms)
+        network.add_route(self.stores["network"], prefix, bank.issuer_id, station=TSP, now_ms=self.now_ms)
         self._share(tsp.imk_label(prefix, 1), "tsp", "cloud", usage=KeyUsage.IMK_AC, algorithm=Algorithm.TDES)
 
     def _share(

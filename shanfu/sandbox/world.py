@@ -139,9 +139,9 @@ class World:
                 mine = AcquirerConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=t.acquirer_ms)
                 return Acquirer(mine, hsm, watch=watch)
             case "tsp":
-                trids = tuple(app.trid for app in APPS)
+                trids, patience_ms = tuple(app.trid for app in APPS), network_config(self.settings).token_service_ms
                 return tsp.TSP(
-                    tsp.TSPConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=t.issuer_ms, requestors=trids),
+                    tsp.TSPConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=patience_ms, requestors=trids),
                     hsm, watch=watch,
                 )  # fmt: skip
             case "cloud":
