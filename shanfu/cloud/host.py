@@ -2,7 +2,7 @@
 
 A turn first works what the token service says (replies to our questions, notices), then the phones: the gate judges all their
 calls at once, the desk works them one after the other. Last it derives the key sets that the service has entered in this turn
-and seals the replies, each with one call of the HSM for a kind and a key. Phones beyond the bound of a turn are told when to
+and seals the replies, each with one call of the HSM. Phones beyond the bound of a turn are told when to
 come again, spread over a while, so that a million phones that open their app do not come back together.
 """
 

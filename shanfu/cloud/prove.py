@@ -55,21 +55,11 @@ class Prover:
 
     def open_bodies(self, bodies: Sequence[SealedBody]) -> list[bytes | None]:
         """Open each body under its session's key; None for one that was changed, or sealed for another call."""
-        opened: list[bytes | None] = [None] * len(bodies)
-        for key, places in _by_key(bodies).items():
-            jobs = [(bodies[place].body, bodies[place].context) for place in places]
-            for place, plain in zip(places, self._unsealed(key, jobs), strict=True):
-                opened[place] = plain
-        return opened
+        return self.hsm.unseal_sessions([(one.key, one.body, one.context) for one in bodies]) if bodies else []
 
     def seal_bodies(self, bodies: Sequence[SealedBody]) -> list[bytes]:
         """Seal each body under its session's key."""
-        sealed = [b""] * len(bodies)
-        for key, places in _by_key(bodies).items():
-            done = self.hsm.seal(key, [(bodies[place].body, bodies[place].context) for place in places])
-            for place, octets in zip(places, done, strict=True):
-                sealed[place] = octets
-        return sealed
+        return self.hsm.seal_sessions([(one.key, one.body, one.context) for one in bodies]) if bodies else []
 
     def numbers(self, keys: Keyring, sealed: Sequence[tuple[str, str, str]]) -> list[str | None]:
         """Open the token number of each (TRID, token reference, sealed hex); None where it does not open."""
@@ -101,13 +91,6 @@ class Prover:
     def key_sets(self, jobs: Sequence[KeySetJob]) -> list[bytes]:
         """Derive each key set, wrapped for its device."""
         return self.hsm.derive_key_sets(jobs) if jobs else []
-
-
-def _by_key(bodies: Sequence[SealedBody]) -> dict[KeyBlock, list[int]]:
-    places = defaultdict[KeyBlock, list[int]](list)
-    for place, body in enumerate(bodies):
-        places[body.key].append(place)
-    return places
 
 
 def _octets(text: str) -> bytes:

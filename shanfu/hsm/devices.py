@@ -1,17 +1,23 @@
-"""What an HSM does towards devices that hold keys of their own: wrap for them, verify them, sign to them, agree with them.
+"""What an HSM does towards devices that hold keys of their own: wrap for them, verify them, agree with them, speak in sessions.
 
 Called by `soft`; the formulas are `shanfu.crypto.p256`, which the phone uses too.
 """
 
+import os
 from collections.abc import Sequence
+from typing import Final
 
-from shanfu.crypto import P256Key, session_secret, valid_point, verify_signature, wrap_secret
+from shanfu.crypto import P256Key, SealKey, session_secret, valid_point, verify_signature, wrap_secret
 from shanfu.errors import DecodeError, Fault, IntegrityError
 from shanfu.hsm.bench import Bench
 from shanfu.hsm.protocol import Algorithm, KeyBlock, KeyUsage
 from shanfu.hsm.rules import header_for
 
-__all__ = ["agree_session", "require_points", "verify_signatures", "wrap_for_device"]
+__all__ = [
+    "agree_session", "require_points", "seal_sessions", "unseal_sessions", "verify_signatures", "wrap_for_device",
+]  # fmt: skip
+
+NONCE_BYTES: Final = 12  # NIST SP 800-38D 8.2.2: random nonces
 
 
 def wrap_for_device(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bytes]:
@@ -46,3 +52,25 @@ def agree_session(bench: Bench, theirs: bytes, context: bytes) -> tuple[bytes, K
     ours = P256Key.generate()
     secret = session_secret(ours, theirs, context=context + b"/" + theirs + ours.point)
     return ours.point, bench.store(header_for(KeyUsage.SESSION, Algorithm.AES), secret)
+
+
+def seal_sessions(bench: Bench, jobs: Sequence[tuple[KeyBlock, bytes, bytes]]) -> list[bytes]:
+    """Seal each (session key, plain, context): nonce ‖ ciphertext ‖ tag."""
+    sealed = []
+    for key, plain, context in jobs:
+        nonce = os.urandom(NONCE_BYTES)
+        sealed.append(nonce + bench.use(key, KeyUsage.SESSION).sealer.seal(nonce, plain, aad=context))
+    return sealed
+
+
+def unseal_sessions(bench: Bench, jobs: Sequence[tuple[KeyBlock, bytes, bytes]]) -> list[bytes | None]:
+    """Open each (session key, sealed, context)."""
+    sealers = [bench.use(key, KeyUsage.SESSION).sealer for key, _, _ in jobs]
+    return [_opened(sealer, sealed, context) for sealer, (_, sealed, context) in zip(sealers, jobs, strict=True)]
+
+
+def _opened(sealer: SealKey, sealed: bytes, context: bytes) -> bytes | None:
+    try:
+        return sealer.open(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad=context)
+    except IntegrityError:
+        return None

@@ -237,6 +237,17 @@ class HSM(Protocol):
         """Open each (sealed, context); a changed byte or another context is an IntegrityError."""
         ...
 
+    def seal_sessions(self, jobs: Sequence[tuple[KeyBlock, bytes, bytes]]) -> list[bytes]:
+        """Encrypt each (SESSION key, plain, context) as `seal` does: the answers of one turn to many devices."""
+        ...
+
+    def unseal_sessions(self, jobs: Sequence[tuple[KeyBlock, bytes, bytes]]) -> list[bytes | None]:
+        """Open each (SESSION key, sealed, context); None for one that was changed or is of another context.
+
+        Strangers send these, so a false one is a value here and spoils no other.
+        """
+        ...
+
     def lookup(self, key: KeyBlock, items: Sequence[bytes]) -> list[str]:
         """Return a keyed hash of each item as 32 hex characters, for indexes on sealed fields."""
         ...

@@ -217,6 +217,14 @@ class SoftHSM:
         sealer = self._bench.use(key, *SEALING).sealer
         return [sealer.open(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad=context) for sealed, context in items]
 
+    def seal_sessions(self, jobs: Sequence[tuple[KeyBlock, bytes, bytes]]) -> list[bytes]:
+        """Encrypt each (SESSION key, plain, context)."""
+        return devices.seal_sessions(self._bench, jobs)
+
+    def unseal_sessions(self, jobs: Sequence[tuple[KeyBlock, bytes, bytes]]) -> list[bytes | None]:
+        """Open each (SESSION key, sealed, context), None for a false one."""
+        return devices.unseal_sessions(self._bench, jobs)
+
     def lookup(self, key: KeyBlock, items: Sequence[bytes]) -> list[str]:
         """Return HMAC-SHA-256 of each item, its first 32 hex characters."""
         secret = self._bench.use(key, KeyUsage.LOOKUP).key

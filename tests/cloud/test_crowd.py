@@ -48,7 +48,7 @@ def test_one_turn_opens_the_app_on_many_phones(world: World, crowd: list[Phone])
     answers = [phone.opened(call, reply) for (phone, call), reply in zip(calls, send_all(calls), strict=True)]
     assert {said(answer) for answer in answers} == {"News"}
     assert world.net.worker("cloud").tally.commits == commits + 1
-    assert hsm.asked == {"verify_signatures": 1, "unseal": PHONES, "seal": PHONES}  # each session has a key of its own
+    assert hsm.asked == {"verify_signatures": 1, "unseal_sessions": 1, "seal_sessions": 1}
 
 
 def test_the_key_sets_of_a_turn_are_derived_together(world: World, phone: Phone) -> None:

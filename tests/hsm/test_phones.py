@@ -290,6 +290,23 @@ def test_a_session_is_agreed_with_one_device(hsm):
         hsm.agree_session(bytes(65), b"device-1")
 
 
+def test_sessions_are_spoken_in_together(hsm):
+    """One call for many devices: each under its own key, and a false one spoils no other."""
+    one, other = (hsm.agree_session(PHONE.point, name)[1] for name in (b"d1", b"d2"))
+    mine, theirs = hsm.seal_sessions([(one, b"a", b"x"), (other, b"b", b"y")])
+    assert hsm.unseal(one, [(mine, b"x")]) == [b"a"]
+    jobs = [
+        (one, mine, b"x"),
+        (other, mine, b"x"),
+        (one, mine, b"y"),
+        (one, mine[:-1], b"x"),
+        (one, b"", b""),
+        (other, theirs, b"y"),
+    ]
+    assert hsm.unseal_sessions(jobs) == [b"a", None, None, None, None, b"b"]
+    assert (hsm.seal_sessions([]), hsm.unseal_sessions([])) == ([], [])
+
+
 def test_what_is_sealed_is_plain_gcm(hsm):
     """Phones and peers open it with AES-256-GCM of their own: 12 bytes of nonce, the ciphertext, 16 of tag."""
     secret = bytes(range(32))

@@ -359,6 +359,8 @@ def test_a_key_is_used_for_its_usage_only(hsm, usage, algorithm):
         "arqc": ({"IMK_AC", "UDK_AC"}, lambda: hsm.verify_arqcs([arqc_check(hsm, imk=key, algorithm=algorithm)])),
         "seal": ({"SEAL", "SESSION", "VAULT"}, lambda: hsm.seal(key, [(b"", b"")])),
         "unseal": ({"SEAL", "SESSION", "VAULT"}, lambda: hsm.unseal(key, [])),
+        "speak": ({"SESSION"}, lambda: hsm.seal_sessions([(key, b"", b"")])),
+        "hear": ({"SESSION"}, lambda: hsm.unseal_sessions([(key, b"", b"")])),
         "lookup": ({"LOOKUP"}, lambda: hsm.lookup(key, [b""])),
         "working": ({"MAK", "PIK"}, lambda: hsm.export_working_key(key, kek)),
         "kek": ({"KEK"}, lambda: hsm.import_working_key(WorkingKey(cryptogram=KEY, check=b""), key, KeyUsage.MAK, TDES)),
