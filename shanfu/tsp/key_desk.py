@@ -3,6 +3,9 @@
 The key cloud asks for the terms of a set *before* it derives it, since the service judges payments by them. A repeat of the
 last sequence gets the same terms. With each request comes the phone's log of uses; where it contradicts the payments that were
 seen, keys have been copied, and the token is suspended until somebody has looked.
+
+A new key set changes nothing that others see of a token, so it leaves no line in the diary and nobody is told: the key sets
+themselves are the record, and who asked knows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,6 +49,7 @@ from shanfu.tsp.key_sets import (
     suspicion,
     terms_of,
 )
+from shanfu.tsp.life_cycle import step
 from shanfu.tsp.prove import record_context
 from shanfu.tsp.record import counter_of
 from shanfu.tsp.vault import CardState, TokenRow, number_context, policy_of, suspenders
@@ -98,10 +102,12 @@ class KeySets:
 
     def _refusal(self, token: TokenRow, books: TSPBooks) -> Problem | None:
         """Say why this token gets no keys now: `reason` is its state, or that of what is behind it."""
-        if token.state != TokenState.ACTIVE.value or token.expires_ms <= books.now_ms:
-            state = TokenState.EXPIRED.value if token.state == TokenState.ACTIVE.value else token.state
-            by = " ".join(actor.value for actor in suspenders(token))
-            return problem(ProblemCode.WRONG_STATE, f"token is {state}{' by ' if by else ''}{by}", reason=token.reason or state)
+        granted = step(TokenState(token.state), suspenders(token), LifeCycleEvent.REPLENISH, Actor.WALLET)
+        if not granted.done:
+            by = f" by {token.suspended_by}" if token.suspended_by else ""
+            return problem(ProblemCode.WRONG_STATE, f"token is {token.state}{by}", reason=token.reason or token.state)
+        if token.expires_ms <= books.now_ms:  # the clock has not come by yet
+            return problem(ProblemCode.WRONG_STATE, "token is EXPIRED", reason=TokenState.EXPIRED.value)
         card = books.card(token.issuer, token.card)
         if card is None or card.state != CardState.ACTIVE or card.generation != token.generation:
             return problem(ProblemCode.WRONG_STATE, "the card behind it does not pay", reason="CARD_NOT_ACTIVE")
@@ -123,7 +129,6 @@ class KeySets:
         books.key_sets.add(_row(token, terms, asked))
         counter_of(books, token).sequence = terms.sequence
         token.atc_allotted = terms.atc_last
-        self._life.apply(books, token, Cause(LifeCycleEvent.REPLENISH, Actor.WALLET, Channel.REQUESTOR))
         return self._issued(books, token, terms)
 
     def _issued(self, books: TSPBooks, token: TokenRow, terms: KeySetTerms) -> requestor.KeysIssued:

@@ -166,16 +166,19 @@ def status_active(facts: Facts) -> Finding:
 
 
 def not_expired(facts: Facts) -> Finding:
-    """Token and card are good to the end of their months, and DE14 speaks of the token's."""
+    """Token and card are good to the end of their months, and so is DE14.
+
+    A phone that has not fetched its data since a renewal still shows the month before it, so DE14 may be earlier than ours.
+    """
     token, card = facts.token, facts.card
     if token is None:
         return NOT_REACHED
     month = _month(facts.now_ms - facts.now_ms % MINUTE_MS)
     if token.state == TokenState.EXPIRED.value or token.expiry < month:
         return _no(Verdict.TOKEN_EXPIRED, f"token good to {token.expiry}")
-    if card is not None and card.expiry < month:
+    if card is not None and "" < card.expiry < month:
         return _no(Verdict.TOKEN_EXPIRED, f"card good to {card.expiry}")
-    if facts.request.expiry not in ("", token.expiry):
+    if facts.request.expiry and not month <= facts.request.expiry <= token.expiry:
         return _no(Verdict.TOKEN_EXPIRED, "DE14 is not the token's")
     return PASSED
 

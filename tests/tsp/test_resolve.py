@@ -164,6 +164,8 @@ ATTEMPTS = {
     "past its month":                  (after(token(expiry="2512"), f14=None),                             "TOKEN_EXPIRED",         "token good to 2512"),
     "a card past its month":           (after(card(expiry="2512")),                                        "TOKEN_EXPIRED",         "card good to 2512"),
     "another month in DE14":           (pay(f14="2902"),                                                   "TOKEN_EXPIRED",         "DE14 is not the token's"),
+    "a month past in DE14":            (pay(f14="2512"),                                                   "TOKEN_EXPIRED",         "DE14 is not the token's"),
+    "the month before a renewal":      (pay(f14="2812"),                                                   "",                      ""),
     "a merchant not on the list":      (after(in_range(merchants="990290059420002")),                      "DOMAIN_NOT_ALLOWED",    "merchant 990290058120001"),
     "a country not on the list":       (after(in_range(countries="344")),                                  "DOMAIN_NOT_ALLOWED",    "country 156"),
     "keys of another device":          (after(token(device="another")),                                    "DOMAIN_NOT_ALLOWED",    "keys are another device's"),
