@@ -163,9 +163,9 @@ class BankApp:
         return self._guarded(refreshing.refresh(self._handset, self.package, force=force))
 
     def cards(self) -> list[CardLine]:
-        """List this app's cards as they stand on the phone."""
+        """List this app's cards as they stand on the phone; those that their holder deleted, only until the bank has, too."""
         state = self._handset.state()
-        return [self._line(state, held) for _, held in sorted(state.of(self.package).items())]
+        return [self._line(state, held) for _, held in sorted(state.of(self.package).items()) if not held.finished]
 
     def set_default(self, token: str) -> Refused | None:
         """Let this card pay from now on when this app does."""
@@ -201,7 +201,9 @@ class BankApp:
             if not isinstance(news, wallet.News):
                 return _refusal(news)
             learn(self._handset, self.package, news.tokens)
-            self._change(lambda now: now.with_tokens({token: replace(now.tokens[token], frozen=False)}))
+            held = self._held(token)
+            if held is not None:
+                self._change(lambda now: now.with_tokens({token: replace(held, frozen=False)}))
             return None
 
         return self._guarded(act())
@@ -268,7 +270,7 @@ class BankApp:
 
     def _held(self, token: str) -> HeldToken | None:
         held = self._handset.state().tokens.get(token)
-        return held if held is not None and held.app == self.package else None
+        return held if held is not None and held.app == self.package and not held.finished else None
 
     def _change(self, change: Any) -> None:
         self._handset.storage.change(lambda now, _: (change(now), {}))

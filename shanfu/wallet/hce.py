@@ -10,9 +10,11 @@ Called by terminals' readers. Sources: EMV CL B 3.3 (PPSE), ISO/IEC 7816-4 5.1, 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from shanfu.card import RESET_ANSWERS, Application, Card, Interface, refuse
 from shanfu.errors import ConfigError, DecodeError, StoreError
@@ -134,6 +136,7 @@ class HostCard:
                 made = held.profile_at, self._build(held)
             except (Tampered, StoreError, ConfigError, DecodeError, msgspec.DecodeError):
                 self._show(Reason.DAMAGED)
+                self._forget(held)
                 return None
             self._made[token] = made
         return made[1]
@@ -151,6 +154,12 @@ class HostCard:
         names.extend(f"{application.aid.hex().upper()}/live/{tag}" for tag in ("9F36", "9F13"))
         counted(max(held.atc, 1))
         return application
+
+    def _forget(self, held: HeldToken) -> None:
+        """Let the next refresh fetch the profile anew."""
+        with suppress(StoreError, Tampered):
+            changed = {held.view.token: replace(held, profile_at=0)}
+            self._handset.storage.change(lambda now, _: (now.with_tokens(changed), {}))
 
     def _show(self, reason: Reason) -> None:
         self._handset.show(Shown(at_ms=self._handset.clock.now_ms(), token=self._token, reason=reason))

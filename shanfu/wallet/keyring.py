@@ -25,8 +25,8 @@ from shanfu.messages import KeySetTerms, PhoneCVM, TokenState, Usage, UseReport,
 from shanfu.tokens import KeyScheme
 from shanfu.wallet.handset import Handset, Shown
 from shanfu.wallet.reasons import LIMITS, SUSPENDERS, Reason
-from shanfu.wallet.state import HeldToken, Screen, keys_record
-from shanfu.wallet.storage import Tampered
+from shanfu.wallet.state import HeldToken, PhoneState, Screen, keys_record
+from shanfu.wallet.storage import Records, Tampered
 
 __all__ = ["KEY_BYTES", "PhoneKeyRing", "exhausted", "expired", "keys_fit", "next_atc", "runs_low", "why_not"]
 
@@ -121,20 +121,21 @@ class PhoneKeyRing:
         why = why_not(held, amount=amount, now_ms=now_ms, screen=state.switches.screen)
         if why is not None:
             return self._refuse(why, amount=amount, held=held)
-        atc = next_atc(held)
+        atc, name = next_atc(held), keys_record(self._token)
         assert held.keys is not None and atc is not None  # noqa: PT018  # why_not has looked
         terms = held.keys.terms
-        kept = handset.storage.read(keys_record(self._token), held.keys_at)
-        key, rest = _take(kept, terms, atc=atc, last=held.uses_left == 1 or atc == terms.atc_last)
         use = UseReport(atc=atc, index=terms.index, at_ms=now_ms, amount=amount, un=un)
-        records = {} if rest == kept else {keys_record(self._token): rest}
-        after = handset.storage.change(
-            lambda now, at: (
-                now.with_tokens({self._token: held.used(use, keys_at=(at if rest else 0) if rest != kept else held.keys_at)}),
-                records,
-            )
-        )
-        return self._spent(after.tokens[self._token], key)
+        try:
+            kept = handset.storage.read(name, held.keys_at)
+            key, rest = _take(kept, terms, atc=atc, last=held.uses_left == 1 or atc == terms.atc_last)
+        except Tampered as fault:  # the key set is worth nothing; another one will do
+            return self._refuse(fault.reason, amount=amount, held=replace(held, keys_at=0))
+
+        def spend(now: PhoneState, at: int) -> tuple[PhoneState, Records]:
+            keys_at = held.keys_at if rest == kept else at if rest else 0
+            return now.with_tokens({self._token: held.used(use, keys_at=keys_at)}), {} if rest == kept else {name: rest}
+
+        return self._spent(handset.storage.change(spend).tokens[self._token], key)
 
     def _spent(self, held: HeldToken, key: bytes) -> Spent:
         """It is durable: make the tap's key."""
@@ -147,9 +148,9 @@ class PhoneKeyRing:
         return Spent(atc=use.atc, ac=self._ac, idd=bytes(KeyIndexData(terms.index)), cdcvm=cdcvm)
 
     def _refuse(self, reason: Reason, *, amount: int, held: HeldToken | None = None) -> StatusWord:
-        """Show why, and remember that a refresh is wanted where the key set itself does not tell it (the amount)."""
+        """Show why, and remember that a refresh is wanted where the key set itself does not tell it."""
         self._handset.show(Shown(at_ms=self._handset.clock.now_ms(), token=self._token, reason=reason, amount=amount))
-        if reason is Reason.AMOUNT_EXHAUSTED and held is not None and not held.wanted:
+        if reason in (Reason.AMOUNT_EXHAUSTED, Reason.DAMAGED) and held is not None and not held.wanted:
             wanted = replace(held, wanted=True)
             self._handset.storage.change(lambda now, _: (now.with_tokens({self._token: wanted}), {}))
         assert reason.sw is not None
@@ -191,7 +192,9 @@ def _why_keys(held: HeldToken, *, amount: int, now_ms: int) -> Reason | None:
     verdict = judge(limits_of(keys.terms, held.view.policy), usage)
     if not verdict.allowed and verdict.reason is not None:
         return LIMITS[verdict.reason]
-    return Reason.COUNT_EXHAUSTED if next_atc(held) is None or not held.keys_at else None
+    if next_atc(held) is None:
+        return Reason.COUNT_EXHAUSTED
+    return None if held.keys_at else Reason.DAMAGED
 
 
 def _locked(held: HeldToken, screen: Screen) -> bool:

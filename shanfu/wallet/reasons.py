@@ -54,7 +54,7 @@ class Reason(Enum):
     UNLOCK           = "UNLOCK",        _PHONE, False, "unlock the phone and wave again",                            "请解锁手机后再次挥卡"
     ROLLED_BACK      = "ROLLED_BACK",      _NO, False, "the phone's storage was rolled back: enrol again",           "手机存储被回滚，请重新注册"
     FOREIGN_STORAGE  = "FOREIGN_STORAGE",  _NO, False, "this storage belongs to another phone: enrol again",         "存储属于另一部手机，请重新注册"
-    DAMAGED          = "DAMAGED",          _NO, False, "the phone's storage is damaged: enrol again",                "手机存储已损坏，请重新注册"
+    DAMAGED          = "DAMAGED",          _NO, True,  "what this card is made of is damaged: open the app",         "卡片数据已损坏，请打开App"
     # in the app
     OFFLINE          = "OFFLINE",         None, False, "the phone has no network",                                   "手机未联网"
     NO_ANSWER        = "NO_ANSWER",       None, False, "the bank does not answer: try again",                        "银行无应答，请重试"

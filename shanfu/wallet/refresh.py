@@ -17,6 +17,7 @@ Called by the bank's app and by `phone.py`. Sources: limits and triggers as in t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -83,24 +84,33 @@ def refresh(
 
 def take_news(handset: Handset, app: str) -> Dialogue[Refused | None]:
     """Hear how this phone's tokens stand, and take the pushes; a push that was missed is made good by this."""
-    since = handset.state().apps[app].news if app in handset.state().apps else 0
+    known, before = handset.state().apps.get(app), handset.state().of(app)
+    since = known.news if known else 0
     news = yield from call(handset, app, "news.take", body=wallet.NewsAsked(since=since))
     if not isinstance(news, wallet.News):
         return news if isinstance(news, Refused) else Refused(reason=Reason.NO_ANSWER)
-    learn(handset, app, news.tokens, whole=True)
-    me = handset.state().apps[app]
-    seen = replace(me, news=max([news.number, since, *(push.number for push in news.pushes)]), flagged=False)
-    if seen != me:
-        handset.storage.change(lambda now, _: (now.with_app(app, seen), {}))
+    learn(handset, app, news.tokens, before=before)
+    me = handset.state().apps.get(app)
+    if me is not None:
+        seen = replace(me, news=max([news.number, since, *(push.number for push in news.pushes)]), flagged=False)
+        if seen != me:
+            handset.storage.change(lambda now, _: (now.with_app(app, seen), {}))
     return None
 
 
-def learn(handset: Handset, app: str, views: Iterable[TokenView], *, whole: bool = False) -> None:
-    """Take views of tokens over, the highest version of each; keys and profile of a dead token are wiped.
+def learn(
+    handset: Handset, app: str, views: Iterable[TokenView], *, before: Mapping[str, HeldToken] = MappingProxyType({})
+) -> None:
+    """Take views of this app's tokens over, the highest version of each; keys and profile of a dead token are wiped.
 
-    `whole` says that these are all of the app's tokens: one that is missing is no longer on this phone.
+    `before` are the tokens as they stood when a whole list was asked for: one that it does not name is no longer on this
+    phone, until a list names it; one that its holder had deleted by then, and the cloud too, is done with.
     """
-    state, by_name = handset.state(), {view.token: view for view in views}
+    state = handset.state()
+    me = state.apps.get(app)
+    if me is None:
+        return
+    by_name = {view.token: view for view in views if view.device in ("", me.device)}
     changed: dict[str, HeldToken | None] = {}
     for name, view in by_name.items():
         held = state.tokens.get(name)
@@ -108,16 +118,17 @@ def learn(handset: Handset, app: str, views: Iterable[TokenView], *, whole: bool
             changed[name] = HeldToken(view=view, app=app)
         elif held is not None and held.app == app and view.version > held.view.version:
             changed[name] = _with_view(held, view)
-    for name, held in state.of(app).items() if whole else ():
-        if name not in by_name and held.view.state not in GONE:
-            changed[name] = _with_view(held, replace(held.view, state=TokenState.DEACTIVATED))
+    for name, then in before.items():
+        held = state.of(app).get(name)
+        if held is not None and then.deleting and (name not in by_name or then.view.state in GONE):
+            changed[name] = None
+        elif held is not None and name not in by_name and held.view.state not in GONE:
+            changed[name] = _with_view(held, replace(held.view, state=TokenState.DEACTIVATED, version=-1))
     if changed:
         handset.storage.change(lambda now, _: (now.with_tokens(changed), _wiped(changed)))
 
 
-def _with_view(held: HeldToken, view: TokenView) -> HeldToken | None:
-    if view.state in GONE and held.deleting:
-        return None  # as its holder wished
+def _with_view(held: HeldToken, view: TokenView) -> HeldToken:
     return replace(held.wiped() if view.state in GONE else held, view=view)
 
 
@@ -129,7 +140,7 @@ def _wiped(changed: Mapping[str, HeldToken | None]) -> dict[str, bytes | None]:
 def _tell_wishes(handset: Handset, app: str) -> Dialogue[None]:
     """Tell the cloud what the holder did while it could not be told; what is refused stays as it is here."""
     for name, held in handset.state().of(app).items():
-        if held.deleting:
+        if held.deleting and held.view.state not in GONE:
             yield from tell_wish(handset, name, "tokens.delete")
         elif held.frozen:
             yield from tell_wish(handset, name, "tokens.freeze")
@@ -137,38 +148,45 @@ def _tell_wishes(handset: Handset, app: str) -> Dialogue[None]:
 
 def tell_wish(handset: Handset, token: str, op: str, *, reason: str = "CUSTOMER_CONFIRMED") -> Dialogue[Refused | None]:
     """Ask for a freeze or a deletion that holds here already; when the cloud has done it, it is no wish any more."""
-    held = handset.state().tokens[token]
+    held = handset.state().tokens.get(token)
+    if held is None:
+        return None
     news = yield from call(handset, held.app, op, body=wallet.ChangeToken(token=token, reason=reason))
     if not isinstance(news, wallet.News):
         return news if isinstance(news, Refused) else Refused(reason=Reason.NO_ANSWER)
     learn(handset, held.app, news.tokens)
     now_held = handset.state().tokens.get(token)
-    if now_held is not None:
-        heard = Actor.CARDHOLDER in now_held.view.suspended_by
-        changed = {token: None if now_held.deleting else replace(now_held, frozen=now_held.frozen and not heard)}
-        handset.storage.change(lambda now, _: (now.with_tokens(changed), _wiped(changed)))
+    if now_held is not None and now_held.frozen and Actor.CARDHOLDER in now_held.view.suspended_by:
+        changed = replace(now_held, frozen=False)
+        handset.storage.change(lambda now, _: (now.with_tokens({token: changed}), {}))
     return None
 
 
 def bring_up(handset: Handset, token: str, *, force: bool = False) -> Dialogue[Refused | None]:
     """Give one token all that it needs to pay; returns what stood in the way, None if it can pay or nothing would help."""
-    held = handset.state().tokens.get(token)
-    if held is None or held.gone:
-        return None
-    refusal = (yield from _renew(handset, held)) if _must_renew(held, handset.clock.now_ms()) else None
-    held = handset.state().tokens[token]
-    if refusal is not None or held.view.state is not TokenState.ACTIVE or held.frozen:
-        return refusal
-    if not held.profile_fits:
+    held, refusal = _alive(handset, token), None
+    if held is not None and _must_renew(held, handset.clock.now_ms()):
+        refusal = yield from _renew(handset, held)
+        held = _alive(handset, token)
+    if refusal is None and held is not None and _may_pay(held) and not held.profile_fits:
         refusal = yield from _fetch_profile(handset, held)
-        if refusal is not None:
-            return refusal
-    held = handset.state().tokens[token]
-    if held.keys is not None and not held.keys.confirmed:
+        held = _alive(handset, token)
+    if refusal is None and held is not None and _may_pay(held) and held.keys and not held.keys.confirmed:
         yield from _confirm(handset, held)
-    if force or runs_low(held, handset.clock.now_ms()):
-        return (yield from _replenish(handset, token))
-    return None
+        held = _alive(handset, token)
+    if refusal is None and held is not None and _may_pay(held) and (force or runs_low(held, handset.clock.now_ms())):
+        refusal = yield from _replenish(handset, held)
+    return refusal
+
+
+def _alive(handset: Handset, token: str) -> HeldToken | None:
+    """Return a token as it is now: while the cloud was asked, its holder may have tapped it or deleted it."""
+    held = handset.state().tokens.get(token)
+    return None if held is None or held.gone else held
+
+
+def _may_pay(held: HeldToken) -> bool:
+    return held.view.state is TokenState.ACTIVE and not held.frozen
 
 
 def _must_renew(held: HeldToken, now_ms: int) -> bool:
@@ -202,14 +220,14 @@ def _fetch_profile(handset: Handset, held: HeldToken) -> Dialogue[Refused | None
         made = replace(now.tokens[token], profile_at=at, profile_expiry=expiry, profile_last4=last4)
         return now.with_tokens({token: made}), {profile_record(token): plain}
 
-    if token in handset.state().tokens:
+    if _alive(handset, token):
         handset.storage.change(keep)
     return None
 
 
-def _replenish(handset: Handset, token: str) -> Dialogue[Refused | None]:
+def _replenish(handset: Handset, held: HeldToken) -> Dialogue[Refused | None]:
     """Fetch the next key set, with the report of uses; keep it; then confirm it."""
-    held = handset.state().tokens[token]
+    token = held.view.token
     asked = wallet.ReplenishKeys(token=token, sequence=held.sequence + 1, uses=held.log, atc=held.atc)
     sent = yield from call(handset, held.app, "keys.replenish", body=asked)
     if not isinstance(sent, wallet.KeySet):
@@ -235,8 +253,8 @@ def _opened(handset: Handset, held: HeldToken, sent: wallet.KeySet) -> bytes | N
 
 def _keep(handset: Handset, token: str, terms: KeySetTerms, *, plain: bytes) -> bool:
     """Keep a key set in the old one's place, unless it is kept already or a later one is."""
-    held = handset.state().tokens.get(token)
-    if held is None or held.gone or held.sequence >= terms.sequence:
+    held = _alive(handset, token)
+    if held is None or held.sequence >= terms.sequence:
         return False
 
     def keep(now: PhoneState, at: int) -> tuple[PhoneState, dict[str, bytes | None]]:

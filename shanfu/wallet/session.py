@@ -52,8 +52,9 @@ def enrol(handset: Handset, app: str) -> Dialogue[AppState | Refused]:
     answer = yield from _plain(handset, app, "devices.enrol", body=asked, device="")
     if isinstance(answer, Refused):
         return answer
-    cloud_key = _hex(answer.cloud_key)
-    if not valid_point(cloud_key) or handset.pins.get(app, cloud_key) != cloud_key:
+    cloud_key, before = _hex(answer.cloud_key), handset.state().apps.get(app)
+    trusted = handset.pins.get(app) or (before.cloud_key if before else cloud_key)  # without a pin the first one is believed
+    if not valid_point(cloud_key) or cloud_key != trusted:
         return Refused(reason=Reason.CLOUD_UNTRUSTED)
     known = AppState(device=answer.device, cloud_key=cloud_key, lowered=answer.lowered)
     handset.sessions.pop(app, None)
@@ -75,7 +76,7 @@ def call(handset: Handset, app: str, op: str, *, body: Struct, key: str = "") ->
         if isinstance(session, Refused):
             return session
         try:
-            answer = yield from _in_session(handset, app, session, op=op, body=body, key=key)
+            answer = yield from _in_session(handset, (app, known.device), session, op=op, body=body, key=key)
             break
         except _Again:
             handset.sessions.pop(app, None)
@@ -119,16 +120,17 @@ def _plain(handset: Handset, app: str, op: str, *, body: Struct, device: str) ->
     return answer
 
 
-def _in_session(handset: Handset, app: str, session: Session, *, op: str, body: Struct, key: str) -> Dialogue[Any]:
-    known, plain = handset.state().apps[app], bytes(encoded(body))
+def _in_session(handset: Handset, who: tuple[str, str], session: Session, *, op: str, body: Struct, key: str) -> Dialogue[Any]:
+    """Make a call in a session; `who` is the app and its name as a device."""
+    (app, device), plain = who, bytes(encoded(body))
     for _ in range(SENDS):
         session.counter += 1
         head = Device(
-            device=known.device, session=session.id, counter=session.counter, time_ms=handset.clock.now_ms(),
+            device=device, session=session.id, counter=session.counter, time_ms=handset.clock.now_ms(),
             nonce=os.urandom(16).hex(),
         )  # fmt: skip
         sealed = _seal(session, op, plain)
-        name, caller = os.urandom(8).hex(), f"device/{known.device}"
+        name, caller = os.urandom(8).hex(), f"device/{device}"
         asked = _signed(handset, app, Call(id=name, op=op, caller=caller, key=key, device=head, body=sealed))
         answer = yield from _ask(handset, asked)
         if answer is not None:

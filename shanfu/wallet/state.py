@@ -95,6 +95,11 @@ class HeldToken(Struct, frozen=True, kw_only=True):
         return self.deleting or self.view.state in GONE
 
     @property
+    def finished(self) -> bool:
+        """Whether its holder deleted it, and the cloud has too: kept only until a list that is asked for later says so."""
+        return self.deleting and self.view.state in GONE
+
+    @property
     def sequence(self) -> int:
         """The number of its last key set, 0 before the first."""
         return self.keys.terms.sequence if self.keys else 0
@@ -126,8 +131,8 @@ class HeldToken(Struct, frozen=True, kw_only=True):
         return replace(self, keys=HeldKeys(terms=terms), keys_at=at, log=log, wanted=False)
 
     def wiped(self) -> "HeldToken":
-        """Return it without profile and keys; the counter stays."""
-        return replace(self, profile_at=0, profile_expiry="", profile_last4="", keys_at=0, keys=None)
+        """Return it without profile and keys; the counter and the number of its last key set stay."""
+        return replace(self, profile_at=0, profile_expiry="", profile_last4="", keys_at=0)
 
 
 class PhoneState(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ and then one step of the key store's counter:
 
 On opening, the state's counter is the key store's, or one ahead. A lower one is yesterday's storage: its key sets were spent
 since. The key store remembers that (`condemned`), and the phone pays no more until it is set up anew. A copied folder
-without its key store cannot be opened at all.
+without its key store cannot be opened at all. A wiped key is gone from the state; what the disk still holds of it until the
+memory's log is written anew is sealed under the key store's key.
 
 Called by all of the wallet. Sources: NIST SP 800-38D (associated data).
 """
@@ -25,7 +26,7 @@ from shanfu.wallet.keystore import KeyStore
 from shanfu.wallet.reasons import Reason
 from shanfu.wallet.state import PhoneState
 
-__all__ = ["Storage", "Tampered"]
+__all__ = ["Records", "Storage", "Tampered"]
 
 FORMAT: Final = b"\x01"  # of every record; a phone refuses what it does not know
 STATE: Final = "state"

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from shanfu.crypto import P256Key
+from shanfu.dialogue import Finished, advance
 from shanfu.events import Recorder
 from shanfu.messages import Actor, IDVMethod, ProblemCode, TokenState, problem, wallet
 from shanfu.store import DictMemory
@@ -299,6 +301,58 @@ def test_a_token_that_the_bank_does_not_list_any_more_is_gone() -> None:
     one.cloud.changes["news.take"] = lambda _: wallet.News()
     do(one, app(one).open())
     assert [line.why_not for line in app(one).cards()] == [Reason.DELETED]
+    one.cloud.changes.clear()
+    do(one, app(one).open())
+    assert one.tap() == "OK", "until it is listed again"
+    assert one.held().sequence == 2
+
+
+def test_a_list_asked_for_before_a_card_was_added_does_not_delete_it() -> None:
+    one = logged_in(bench())
+    one.cloud.green = True
+    opening = app(one).open()
+    step = advance(opening)
+    reply = one.cloud(step.message)
+    do(one, app(one).add_card("card-0013"))
+    while not isinstance(step, Finished):
+        step = advance(opening, reply)
+        reply = None if isinstance(step, Finished) else one.cloud(step.message)
+    assert one.tap() == "OK"
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+def test_deleted_while_a_refresh_is_on_its_way(at: int) -> None:
+    one = bench().enrolled()
+    one.taps(9)
+    one.cloud.set(one.token, pan_last4="7777")
+    opening = app(one).open()
+    step, asked = advance(opening), 0
+    while not isinstance(step, Finished):
+        reply = one.cloud(step.message)
+        asked += 1
+        if asked == at:
+            one.phone.do(app(one).delete(one.token))
+        step = advance(opening, reply)
+    assert one.storage.names() == ["state"]
+    assert app(one).cards() == []
+    for _ in range(2):
+        do(one, app(one).open())
+        assert app(one).cards() == []
+    assert one.phone.handset.state().tokens == {}
+
+
+def test_another_clouds_key_is_not_believed_later() -> None:
+    one = bench().enrolled()
+    one.cloud.key = P256Key.generate()
+    assert do(one, app(one).enrol()) == Refused(reason=Reason.CLOUD_UNTRUSTED)
+
+
+def test_a_view_of_another_device_is_not_taken_over() -> None:
+    one = bench().enrolled()
+    stray = structs.replace(one.cloud.tokens[one.token].view, token="e" * 32, device="d9")
+    one.cloud.changes["news.take"] = lambda news: structs.replace(news, tokens=(*news.tokens, stray))
+    do(one, app(one).open())
+    assert [line.token for line in app(one).cards()] == [one.token]
 
 
 def test_an_older_view_that_comes_late_changes_nothing() -> None:

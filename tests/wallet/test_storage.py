@@ -78,6 +78,19 @@ def test_one_record_of_yesterday_is_damage() -> None:
     use(one)
     one.storage.write({name: old})
     assert (one.tap(), one.sentence) == ("6985", "DAMAGED")
+    assert (one.tap(), one.sentence) == ("6985", "DAMAGED")
+    one.phone.do(one.phone.app(APP).open())
+    assert one.tap() == "OK", "another key set mends it"
+    assert one.held().sequence == 2
+
+
+def test_a_damaged_profile_is_fetched_anew() -> None:
+    one = bench().enrolled()
+    one.storage.write({f"profile/{one.token}": b"\x01" * 40})
+    one.restart()
+    assert (one.tap(), one.sentence) == ("PPSE 6A82", "DAMAGED")
+    one.phone.do(one.phone.app(APP).open())
+    assert one.tap() == "OK"
 
 
 def test_set_up_anew_it_pays_again_with_another_token() -> None:
