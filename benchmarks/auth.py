@@ -6,7 +6,6 @@ verifies cryptogram and PIN and posts. Afterwards the journals and ledgers of al
 """
 
 import secrets
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from shanfu.clock import SystemClock, local
 from shanfu.crypto import odd_parity
 from shanfu.errors import ProtocolError
 from shanfu.hsm import Algorithm, KeyUsage, SoftHSM, create_lmk
-from shanfu.sandbox import HOSTS, MERCHANTS, PROCESSES, Settings, Verdict, World, build, reconcile_world
+from shanfu.sandbox import HOSTS, MERCHANTS, Settings, Verdict, World, build, free_ports, reconcile_world
 from shanfu.store import Store
 
 SECONDS, CARDS, ROUNDS = 2.0, 100_000, 5
@@ -155,9 +154,7 @@ def chain(folder: Path, cards: int, *, seconds: float, rounds: int) -> list[Row]
 
 def make_world(folder: Path, cards: int) -> tuple[World, dict[str, Any]]:
     """Make a world on free ports, with many more cards, and a terminal for each request in flight."""
-    with ExitStack() as sockets:
-        ports = {name: _free_port(sockets) for name in PROCESSES}
-    world = build(folder, settings=Settings(tls=False, ports=ports), clock=SystemClock())
+    world = build(folder, settings=Settings(tls=False, **free_ports()), clock=SystemClock())
     now_ms = world.clock.now_ms()
     with world.store("issuer-lantern") as store:
         deck = populate(store, world.hsm("issuer-lantern"), cards, now_ms=now_ms)
@@ -221,12 +218,6 @@ def reconciled(world: World, dates: list[str], approved: int) -> Row:
         goal=0,
         note=note,
     )
-
-
-def _free_port(sockets: ExitStack) -> int:
-    probe = sockets.enter_context(socket.socket())
-    probe.bind(("127.0.0.1", 0))
-    return int(probe.getsockname()[1])
 
 
 def _today() -> str:

@@ -23,7 +23,7 @@ from shanfu.links.phone import PhoneLink
 from shanfu.links.run import run_host
 from shanfu.links.tcp import linked
 from shanfu.links.terminal import Matches, TerminalLink, any_reply
-from shanfu.links.tls import client_context, common_name, issue, make_ca, server_context
+from shanfu.links.tls import client_context, common_name, issue, make_ca, server_context, visitor_context
 from shanfu.links.turn import Send, Tally, Worker
 
 # fmt: off
@@ -32,6 +32,6 @@ __all__ = [
     "HTTPLink", "Host", "Hub", "Inbound", "Kind", "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "Passage",
     "Peer", "PhoneLink", "Send", "ServerLink", "Tally", "TerminalLink", "Turn", "Worker", "any_reply", "asking",
     "certificate_name", "client_context", "common_name", "configure", "crash_points", "fault_text", "issue", "linked",
-    "make_ca", "redact", "run_host", "server_context",
+    "make_ca", "redact", "run_host", "server_context", "visitor_context",
 ]
 # fmt: on

@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from shanfu.errors import ConfigError
 
-__all__ = ["client_context", "common_name", "issue", "make_ca", "server_context"]
+__all__ = ["client_context", "common_name", "issue", "make_ca", "server_context", "visitor_context"]
 
 VALID_DAYS = 5 * 365  # a sandbox outlives its makers' attention, not its cryptography
 _STATION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # a DNS label (RFC 5280 4.2.1.6)
@@ -133,6 +133,14 @@ def client_context(folder: Path, name: str) -> ssl.SSLContext:
     Raises ConfigError as `server_context` does.
     """
     return _context(ssl.PROTOCOL_TLS_CLIENT, folder, name)
+
+
+def visitor_context(folder: Path) -> ssl.SSLContext:
+    """Return the context of who calls without a certificate, as a phone does; the called one's must be of the authority."""
+    _certificate(folder / "ca.pem")
+    context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
 
 
 def common_name(peer: object) -> str:

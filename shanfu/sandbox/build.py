@@ -34,6 +34,7 @@ from shanfu.sandbox.people import (
     Institution,
     SandboxCard,
 )  # fmt: skip
+from shanfu.sandbox.phones import make_attester
 from shanfu.sandbox.settings import Settings, new_settings, write_settings
 from shanfu.sandbox.world import HOSTS, World, private_folder
 from shanfu.store import FileMemory, Sealer, Store
@@ -57,7 +58,7 @@ def open_or_build(folder: str | Path, *, settings: Settings | None = None, clock
 
 
 def _require_room(path: Path) -> None:
-    ours = {*HOSTS, *ROOMS, "device.key"}  # of a world that was cut off while being made
+    ours = {*HOSTS, *ROOMS, "attester.key", "device.key"}  # of a world that was cut off while being made
     strangers = [p.name for p in path.iterdir() if p.name not in ours] if path.is_dir() else []
     if strangers:
         raise ConfigError(f"{path}: is not empty and holds no world ({strangers[0]}); name another folder with --data")
@@ -84,6 +85,7 @@ def build(folder: Path, *, settings: Settings, clock: Clock) -> World:
         for store in stores.values():
             store.close()
     grant_credentials(world)
+    make_attester(world)
     write_settings(folder / "world.toml", settings)
     return world
 

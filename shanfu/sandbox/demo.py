@@ -11,18 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from shanfu.events import Event
 from shanfu.money import Currency, Money
 from shanfu.sandbox.build import open_or_build
 from shanfu.sandbox.journals import business_dates, reconcile_world
-from shanfu.sandbox.people import PIN, merchant_named
+from shanfu.sandbox.people import API_PORTS, PIN, PORTS, merchant_named
 from shanfu.sandbox.processes import EventEnds, Fleet
 from shanfu.sandbox.reconcile import Report
 from shanfu.sandbox.settings import Settings, Timeouts
 from shanfu.sandbox.story import one_story
 from shanfu.sandbox.till import Feeds, acquirer_of, tcp_till
-from shanfu.sandbox.world import HOSTS, PROCESSES, World
+from shanfu.sandbox.world import HOSTS, World
 from shanfu.terminal import Receipt
 
 __all__ = ["Act", "play"]
@@ -48,7 +49,7 @@ class Act:
 
 def play(folder: Path) -> Iterator[Act]:
     """Build a world in an empty folder, run it, and play the acts one after the other; stops everything at the end."""
-    world = open_or_build(folder, settings=Settings(timeouts=IMPATIENT, ports=free_ports()))
+    world = open_or_build(folder, settings=Settings(timeouts=IMPATIENT, **free_ports()))
     with Fleet(world, watch=True) as fleet:
         fleet.start()
         fleet.wait_signed_on()
@@ -61,13 +62,18 @@ def play(folder: Path) -> Iterator[Act]:
             yield Act(number=number, title=title, title_zh=title_zh, events=events, receipt=receipt, report=report)
 
 
-def free_ports() -> dict[str, int]:
-    """Return a free loopback port for every host."""
+def free_ports() -> dict[str, Any]:
+    """Return settings that give every host free loopback ports."""
     with ExitStack() as held:
-        sockets = {name: held.enter_context(socket.socket()) for name in PROCESSES}
-        for one in sockets.values():
-            one.bind(("127.0.0.1", 0))
-        return {name: int(one.getsockname()[1]) for name, one in sockets.items()}
+        return {
+            kind: {name: _free_port(held) for name in names} for kind, names in (("ports", PORTS), ("api_ports", API_PORTS))
+        }
+
+
+def _free_port(held: ExitStack) -> int:
+    one = held.enter_context(socket.socket())
+    one.bind(("127.0.0.1", 0))
+    return int(one.getsockname()[1])
 
 
 Outcome = tuple[list[Event], Receipt | Report]

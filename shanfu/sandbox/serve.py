@@ -15,6 +15,7 @@ from shanfu.hosts import HouseholdBooks
 from shanfu.iso8583 import InterbankFrames, PosFrames
 from shanfu.links import ClientLink, Host, Limits, ServerLink, Turn, client_context, run_host, server_context
 from shanfu.network import NetworkBooks
+from shanfu.sandbox.apis import doors_of
 from shanfu.sandbox.faults import LATE_MS, FaultyIssuer
 from shanfu.sandbox.people import NETWORK
 from shanfu.sandbox.world import HOSTS, World, role
@@ -50,6 +51,7 @@ def serve(
             limits=limits or Limits(patience_ms=patience_ms(world, kind)),
             urgent=is_pos_reversal if kind == "acquirer" else is_interbank_reversal,
             ready=ready,
+            doors=doors_of(world, name),
         )
     claim.release()
 
@@ -83,6 +85,8 @@ class Operated:
 
 def links_of(world: World, name: str) -> list[ServerLink | ClientLink]:
     """Return what a host listens on and whom it calls."""
+    if role(name).kind == "cloud":
+        return []  # it is asked over HTTPS alone
     port, tls = world.settings.ports.get(name), _server_tls(world, name)
     if port is None:
         raise ConfigError(f"world.toml [ports]: {name} has none")
@@ -92,17 +96,17 @@ def links_of(world: World, name: str) -> list[ServerLink | ClientLink]:
                 ServerLink(host=LOOPBACK, port=port, framing=PosFrames, tls=tls),
                 _call(world, name, to="network"),
             ]
-        case "issuer":
+        case "issuer" | "tsp":
             return [_listen(port, tls, caller=NETWORK)]
         case _:
-            issuers = [other for other, its in HOSTS.items() if its.kind == "issuer"]
-            return [_listen(port, tls), *(_call(world, name, to=issuer) for issuer in issuers)]
+            called = [other for other in world.processes if HOSTS[other].kind in ("issuer", "tsp")]
+            return [_listen(port, tls), *(_call(world, name, to=other) for other in called)]
 
 
 def patience_ms(world: World, kind: str) -> int:
     """Return how long a host's senders wait: what is older is refused instead of worked."""
     t = world.settings.timeouts
-    return {"acquirer": t.terminal_ms, "network": t.acquirer_ms, "issuer": t.network_ms}[kind]
+    return {"acquirer": t.terminal_ms, "network": t.acquirer_ms}.get(kind, t.network_ms)
 
 
 def _listen(port: int, tls: ssl.SSLContext | None, *, caller: str = "") -> ServerLink:

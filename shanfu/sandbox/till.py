@@ -5,7 +5,7 @@ the loop link, with the same books, so that `shanfu tap` needs nothing else. Bot
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,16 +15,20 @@ from shanfu.dialogue import Dialogue, run
 from shanfu.events import Event, Events, Recorder, nobody
 from shanfu.iso8583 import InterbankFrames, PosFrames
 from shanfu.links import FaultKind, LoopNet, Passage, TerminalLink, client_context
-from shanfu.messages import JSONFrames
+from shanfu.messages import Call, JSONFrames, Reply, pack, unpack
+from shanfu.sandbox.apis import https_cloud
 from shanfu.sandbox.faults import bad_mac, malformed
 from shanfu.sandbox.people import NETWORK, TSP, merchant_named
+from shanfu.sandbox.phones import pocket
 from shanfu.sandbox.processes import EventEnds
 from shanfu.sandbox.serve import served
 from shanfu.sandbox.world import HOSTS, World
 from shanfu.terminal import ACQUIRER, CARD, PIN_PAD, Reader, Receipt, Terminal, matches
+from shanfu.wallet import HostCard, Phone
 
-__all__ = ["FAULTS", "Feeds", "Till", "acquirer_of", "local_till", "loop_line", "open_net", "provoke", "running",
-    "tcp_line", "tcp_till", "till",
+__all__ = [
+    "FAULTS", "Feeds", "LocalWorld", "RemoteWorld", "Till", "a_world", "acquirer_of", "local_till", "local_world",
+    "loop_line", "open_net", "provoke", "remote_world", "running", "tcp_line", "tcp_till", "till",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -54,10 +58,14 @@ class Till:
         self.terminal, self.reader = terminal, reader
         self._peers, self._memory = peers, memory
 
-    def present(self, card: Card) -> None:
-        """Hold a card into the field; one without an antenna stays silent there."""
+    def present(self, card: Card | HostCard) -> None:
+        """Hold a card or a phone into the field; a card without an antenna stays silent there."""
         card.power_on(Interface.CONTACTLESS)
         self.reader.present(card)
+
+    def take_away(self) -> None:
+        """Take out of the field whatever was there."""
+        self.reader.remove()
 
     def do(self, dialogue: Dialogue[T]) -> T:
         """Carry one dialogue of this terminal to its end."""
@@ -108,34 +116,114 @@ def running(world: World) -> bool:
 @contextmanager
 def tcp_till(world: World, merchant: str, *, keypad: Callable[[str], str | None], feeds: Feeds) -> Iterator[Till]:
     """Switch a terminal on against running hosts; what watched hosts tell meanwhile is in `feeds` afterwards."""
-    recorder, ends = Recorder(), EventEnds(world)
-    with tcp_line(world, merchant) as ask, till(world, merchant, ask, keypad=keypad, events=recorder) as it:
+    with remote_world(world, feeds=feeds) as there, there.till(merchant, keypad=keypad) as it:
         yield it
-    feeds["terminal"] = recorder.drain()
-    feeds |= ends.told()
 
 
 @contextmanager
 def local_till(
     world: World, merchant: str, *, fault: str | None = None, keypad: Callable[[str], str | None], feeds: Feeds
 ) -> Iterator[Till]:
-    """Switch a terminal on with all hosts in this process; time is the machine's, but waits pass at once.
+    """Switch a terminal on with all hosts in this process."""
+    with local_world(world, feeds=feeds) as here, here.till(merchant, keypad=keypad) as it:
+        if fault:
+            provoke(here.net, here.world, fault)
+        yield it
 
-    The moment reached is kept in the folder, so that the next till does not begin before this one ended.
+
+class LocalWorld:
+    """All hosts of a world in this process, under one clock that only waits move."""
+
+    def __init__(self, world: World, net: LoopNet, recorder: Recorder) -> None:
+        self.world, self.net, self._recorder = world, net, recorder
+
+    @contextmanager
+    def till(self, merchant: str, *, keypad: Callable[[str], str | None]) -> Iterator[Till]:
+        """Switch a merchant's terminal on."""
+        with (
+            loop_line(self.net, self.world, merchant) as ask,
+            till(self.world, merchant, ask, keypad=keypad, events=self._recorder) as it,
+        ):
+            yield it
+
+    @contextmanager
+    def phone(self, name: str) -> Iterator[Phone]:
+        """Take a phone out of its holder's pocket."""
+        line = self.net.terminal(
+            self.world.home_of("cloud"), framing=JSONFrames, timeout_ms=self.world.settings.timeouts.terminal_ms
+        )
+
+        def ask(call: Call) -> Reply:
+            return unpack(line.ask(pack(call)), Reply)
+
+        with pocket(self.world, name, ask, clock=self.world.clock, events=self._recorder) as it:
+            yield it
+        line.hang_up()
+
+    def settle(self) -> None:
+        """Let what was left to store-and-forward, and to notices, go its way."""
+        self.net.heal()
+        self.net.advance(SETTLE_MS)
+
+
+class RemoteWorld:
+    """The running hosts of a world, each a process, as terminals and phones reach them."""
+
+    def __init__(self, world: World, recorder: Recorder) -> None:
+        self.world, self._recorder = world, recorder
+
+    @contextmanager
+    def till(self, merchant: str, *, keypad: Callable[[str], str | None]) -> Iterator[Till]:
+        """Switch a merchant's terminal on."""
+        with (
+            tcp_line(self.world, merchant) as ask,
+            till(self.world, merchant, ask, keypad=keypad, events=self._recorder) as it,
+        ):
+            yield it
+
+    @contextmanager
+    def phone(self, name: str) -> Iterator[Phone]:
+        """Take a phone out of its holder's pocket."""
+        with (
+            https_cloud(self.world) as line,
+            pocket(self.world, name, line.ask, clock=self.world.clock, events=self._recorder) as it,
+        ):
+            yield it
+
+    def settle(self) -> None:
+        """Leave it to the hosts."""
+
+
+@contextmanager
+def local_world(world: World, *, feeds: Feeds) -> Iterator[LocalWorld]:
+    """Run all hosts in this process; time is the machine's, but waits pass at once.
+
+    The moment reached is kept in the folder, so that whoever comes next does not begin before this one ended.
     """
     recorder = Recorder()
     clock = ManualClock(max(SystemClock().now_ms(), _reached_ms(world)))
     here = World(world.folder, world.settings, clock)
     with open_net(here, clock, events=recorder) as net:
         recorder.drain()  # signing on is not part of a payment's story
-        with loop_line(net, here, merchant) as ask, till(here, merchant, ask, keypad=keypad, events=recorder) as it:
-            if fault:
-                provoke(net, here, fault)
-            yield it
-            net.heal()
-            net.advance(SETTLE_MS)  # what was left to store-and-forward goes its way
+        local = LocalWorld(here, net, recorder)
+        yield local
+        local.settle()
         _clock_file(world).write_text(str(clock.now_ms()))
     feeds["world"] = recorder.drain()  # one process: what happened is in order already
+
+
+@contextmanager
+def remote_world(world: World, *, feeds: Feeds) -> Iterator[RemoteWorld]:
+    """Reach the running hosts; what watched ones tell meanwhile is in `feeds` afterwards."""
+    recorder, ends = Recorder(), EventEnds(world)
+    yield RemoteWorld(world, recorder)
+    feeds["terminal"] = recorder.drain()
+    feeds |= ends.told()
+
+
+def a_world(world: World, *, feeds: Feeds) -> AbstractContextManager[LocalWorld | RemoteWorld]:
+    """Reach the hosts where they run, or run them here."""
+    return remote_world(world, feeds=feeds) if running(world) else local_world(world, feeds=feeds)
 
 
 def _clock_file(world: World) -> Path:

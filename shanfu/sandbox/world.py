@@ -29,6 +29,7 @@ from shanfu.card import Card, Interface
 from shanfu.clock import Clock, SystemClock
 from shanfu.cloud import SCHEMA as CLOUD_SCHEMA
 from shanfu.cloud import Cloud, CloudConfig
+from shanfu.crypto import P256Key
 from shanfu.errors import ConfigError
 from shanfu.events import Events, nobody
 from shanfu.hosts import Household, by_operation
@@ -146,7 +147,8 @@ class World:
                 )  # fmt: skip
             case "cloud":
                 apps = {app.package: app.trid for app in APPS}
-                return Cloud(CloudConfig(name=name, tsp=f"tsp/{TSP}", apps=apps), hsm, watch=watch)
+                maker = P256Key(bytes.fromhex((self.folder / "attester.key").read_text())).point.hex()
+                return Cloud(CloudConfig(name=name, tsp=f"tsp/{TSP}", apps=apps, attestation_key=maker), hsm, watch=watch)
             case _:
                 return Network(network_config(self.settings), hsm, watch=watch)
 

@@ -24,7 +24,7 @@ EVENT_KEYS = {"seq", "from", "to", "wire", "title", "bytes", "detail"}
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made") / "data"
-    open_or_build(folder, settings=Settings(ports=free_ports()))
+    open_or_build(folder, settings=Settings(**free_ports()))
     return folder
 
 

@@ -32,7 +32,7 @@ SHOPPERS = {
 def prepared(folder: Path, *, tls: bool = True, timeouts: Timeouts = IMPATIENT) -> World:
     """Give a copied world ports of its own and short patience."""
     settings = read_settings(folder / "world.toml")
-    write_settings(folder / "world.toml", replace(settings, tls=tls, ports=free_ports(), timeouts=timeouts))
+    write_settings(folder / "world.toml", replace(settings, tls=tls, timeouts=timeouts, **free_ports()))
     return World.open(folder)
 
 
