@@ -380,6 +380,59 @@ def test_refreshes_and_taps_in_any_order_never_give_more_uses_than_allowed(steps
     assert one.tap() == "OK", "and it always comes back to life"
 
 
+HAPPENINGS = st.sampled_from([
+    "tap", "tap", "open", "freeze", "unfreeze", "delete", "offline", "online", "restart", "suspend", "resume", "expire",
+    "lose news.take", "lose keys.replenish", "lose keys.confirm", "lose tokens.freeze", "lose tokens.unfreeze",
+    "lose tokens.delete", "drop news.take", "old news",
+])  # fmt: skip
+
+
+def happen(one: Bench, what: str) -> None:
+    """Let one thing happen to a phone, its holder, or its bank."""
+    phone, token, app = one.phone, one.token, one.phone.app(APP)
+    view = one.cloud.tokens[token].view
+    dead = view.state is TokenState.DEACTIVATED
+    if what == "tap":
+        assert one.tap() in ("OK", "6985", "PPSE 6A82")
+    elif what in ("open", "freeze", "unfreeze", "delete"):
+        phone.do(app.open() if what == "open" else getattr(app, what)(token))
+    elif what in ("offline", "online"):
+        phone.online(what == "online")
+    elif what == "restart":
+        one.restart()
+    elif what in ("suspend", "resume") and not dead and view.state is not TokenState.EXPIRED:
+        others = tuple(actor for actor in view.suspended_by if actor is not Actor.ISSUER)
+        by = (*others, Actor.ISSUER) if what == "suspend" else others
+        one.cloud.set(token, state=TokenState.SUSPENDED if by else TokenState.ACTIVE, suspended_by=by)
+    elif what == "expire" and view.state is TokenState.ACTIVE:
+        one.cloud.set(token, state=TokenState.EXPIRED)
+    elif what.startswith("lose "):
+        one.cloud.lost[what[5:]] += 1
+    elif what.startswith("drop "):
+        one.cloud.dropped[what[5:]] += 1
+    elif what == "old news":
+        one.cloud.changes["news.take"] = lambda news: structs.replace(news, tokens=(view,))
+
+
+@settings(max_examples=examples(60, heavy=5_000), deadline=None)
+@given(st.lists(HAPPENINGS, max_size=30))
+def test_whatever_happens_phone_and_bank_agree_in_the_end(events: list[str]) -> None:
+    one = bench(max_uses=3, replenish_below=1).enrolled()
+    for what in events:
+        happen(one, what)
+    one.cloud.lost.clear()
+    one.cloud.dropped.clear()
+    one.cloud.changes.clear()
+    one.phone.online(True)
+    for _ in range(2):
+        opened(one)
+    view = one.cloud.tokens[one.token].view
+    held = one.phone.handset.state().tokens.get(one.token)
+    assert (held.view if held else TokenState.DEACTIVATED) == (view if held else view.state)
+    paid = {TokenState.ACTIVE: "OK", TokenState.SUSPENDED: "6985", TokenState.DEACTIVATED: "PPSE 6A82"}
+    assert one.tap() == paid[view.state]
+
+
 def test_due_dialogues_may_be_driven_by_others() -> None:
     one = bench(fetch="eager").enrolled()
     one.phone.online(False)
