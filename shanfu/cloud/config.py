@@ -19,8 +19,8 @@ __all__ = ["AttestationRule", "CloudConfig"]
 
 APPS: Final = MappingProxyType({"example.lantern": "90100000001", "example.harbour": "90100000002"})
 POSITIVE: Final = (
-    "timeout_ms", "fresh_ms", "session_ms", "push_ms", "push_kept_ms", "dead_kept_ms", "keys_per_hour", "cards_most",
-    "customers_most", "re_adds_most", "inbox_most", "retry_first_s", "retry_spread_s",
+    "timeout_ms", "patience_ms", "fresh_ms", "session_ms", "push_ms", "push_kept_ms", "dead_kept_ms", "keys_per_hour",
+    "cards_most", "customers_most", "re_adds_most", "inbox_most", "retry_first_s", "retry_spread_s",
 )  # fmt: skip
 
 
@@ -40,7 +40,8 @@ class CloudConfig:
     apps: Mapping[str, str] = field(default_factory=lambda: dict(APPS))
     attestation: str = AttestationRule.LOWER.value
     attestation_key: str = ""  # of the test attester: 65-byte P-256 point, hex; "" has none
-    timeout_ms: int = 15_000  # how long the token service may think; longer than it lets an issuer think
+    timeout_ms: int = 11_000  # how long the token service may think: longer than an issuer, shorter than a phone waits
+    patience_ms: int = 8_000  # a call that has waited longer is put off: its phone is about to give up
     fresh_ms: int = 300_000  # a call outside a session is no older, nor younger, than five minutes
     session_ms: int = 900_000
     push_ms: int = 600_000  # then a push is late, and leaves only a flag on the phone

@@ -131,7 +131,8 @@ class Cloud:
 
     def _work_phones(self, knocks: Sequence[Knock], books: CloudBooks, turn: Turn) -> None:
         """Let phones in, as many as one turn is good for, and work their calls in the order of arrival."""
-        self._put_off(knocks[self._config.inbox_most :], books)
+        most = self._config.inbox_most
+        self._put_off([*(knock for knock in knocks[:most] if self._late(knock, books)), *knocks[most:]], books)
         self._gate.admit([knock for knock in knocks if knock.problem is None], books)
         inside = [(knock, knock.origin) for knock in knocks if knock.problem is None]
         self._desk.load([origin for _, origin in inside], books=books)
@@ -144,6 +145,11 @@ class Cloud:
                     call_event(self.name, origin.op, phone=knock.signed.device, call=origin.id, at_ms=books.now_ms)
                 )
             self._desk.call(knock.call, origin, books=books, turn=turn)
+
+    def _late(self, knock: Knock, books: CloudBooks) -> bool:
+        """Whether a call has lain in the inbox until its phone is about to give up."""
+        arrived_ms = knock.inbound.arrived_ms
+        return bool(arrived_ms) and books.now_ms - arrived_ms > self._config.patience_ms
 
     def _put_off(self, knocks: Sequence[Knock], books: CloudBooks) -> None:
         """Tell phones when to come again: each at another second, the same whenever this turn is run again."""

@@ -77,6 +77,15 @@ def test_phones_beyond_the_bound_are_told_when_to_come(tmp_path: Any) -> None:
     world.close()
 
 
+@pytest.mark.parametrize(("waited_ms", "status"), [(0, 200), (8_000, 200), (8_001, 503)])
+def test_a_call_that_has_waited_too_long_is_put_off(world: World, waited_ms: int, status: int) -> None:
+    phone, sent = world.phone(), list[bytes]()
+    worker = Worker(world.cloud, world.store, world.clock, send=lambda _, frames: sent.extend(frames))
+    frame, arrived_ms = pack(phone.fresh("devices.enrol", phone.enrolment())), world.clock.now_ms() - waited_ms
+    worker.turn([Inbound("http/1", frame, arrived_ms=arrived_ms)])
+    assert [unpack(frame, Reply).status for frame in sent] == [status]
+
+
 def test_a_turn_that_is_run_again_gives_the_same_waits(tmp_path: Any) -> None:
     """A batch may be halved and run again: what phones are told must not depend on how often."""
     world = World(tmp_path, CloudConfig(inbox_most=1))

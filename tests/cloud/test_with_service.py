@@ -45,10 +45,10 @@ WIRE = (("cloud", STATION), ("tsp", "cloud"))
 class Town:
     """Cloud, token service and issuer; `together` puts the first two into one process and one store."""
 
-    def __init__(self, path: Path, *, together: bool) -> None:
+    def __init__(self, path: Path, *, together: bool, policy: KeyPolicy | None = None) -> None:
         self.path, self.clock, self.told, self.config = path, ManualClock(START_MS), Recorder(), CloudConfig()
         self.hsm, self.service_hsm, self.bank_hsm = (SoftHSM(LMK(os.urandom(32))) for _ in range(3))
-        self.policy = KeyPolicy()
+        self.policy = policy or KeyPolicy()
         self.house = "house" if together else "cloud"
         self.store = Store.open(path / "a.db", schema=SCHEMA.beside(TSP_SCHEMA) if together else SCHEMA, name="cloud")
         self.service_store = self.store if together else Store.open(path / "b.db", schema=TSP_SCHEMA, name="tsp")
@@ -182,6 +182,18 @@ def test_a_copied_phone_that_reports_less_is_found(town: Town) -> None:
     assert said(copy) == "wrong-state CLONE_SUSPECTED"
     town.settle()
     assert said(phone.replenish(3)) == "wrong-state CLONE_SUSPECTED"
+
+
+def test_a_policy_may_have_keys_fetched_at_the_tap(tmp_path: Path) -> None:
+    """`fetch = at_tap` with one use a set: each set has one ATC, and each tap asks for the next."""
+    town = Town(tmp_path, together=True, policy=KeyPolicy(fetch="at_tap", max_uses=1))
+    phone = town.ready()
+    assert phone.news().tokens[0].policy.fetch == "at_tap"
+    for sequence in range(1, 5):
+        terms = phone.replenish(sequence).terms
+        assert (terms.max_uses, terms.atc_first, terms.atc_last) == (1, sequence, sequence)
+        assert phone.confirm(sequence) == Empty()
+    town.store.close()
 
 
 def test_an_unknown_phone_gets_nothing(town: Town) -> None:
