@@ -35,7 +35,7 @@ from shanfu.tsp.interbank import (
     refused,
     resolved,
 )
-from shanfu.tsp.key_sets import BY_COUNTER, BY_INDEX, BY_SEQUENCE, OF_ANY_TOKEN
+from shanfu.tsp.key_sets import BY_COUNTER, BY_INDEX, OF_ANY_TOKEN
 from shanfu.tsp.payment_events import RISKS, decision_event, risk_event
 from shanfu.tsp.prove import Claim, Prover
 from shanfu.tsp.record import enter, note_outcome, reverse
@@ -115,21 +115,25 @@ class Payments:
         requests = [case.request for case in cases]
         names = [request.name for request in requests if request.kind in ASKED or request.kind in FROM_HISTORY]
         rows = books.history.load(BY_NAME, [*names, *(request.original for request in requests if request.original)])
-        rows += self._by_reference(requests, books)
-        tokens = books.tokens.load(BY_NUMBER, [request.number for request in requests])
-        tokens += books.tokens.load(BY_TOKEN, [row.token for row in rows if row.token])
+        live = [case for case in cases if case.request.kind in ASKED]
+        late = [case.request for case in cases if case.request.kind in FROM_HISTORY]
+        if not live and not late:
+            return  # outcomes and reversals look at the history alone
+        rows += self._by_reference(late, books)
+        tokens = books.tokens.load(BY_NUMBER, [case.request.number for case in live])
+        tokens += books.tokens.load(BY_TOKEN, [row.token for row in rows if row.token]) if late else []
         books.cards.load(BY_CARD, [(token.issuer, token.card) for token in tokens])
-        books.requestors.load(BY_TRID, [token.trid for token in tokens])
-        books.counters.load(BY_COUNTER, [(token.bucket, token.token) for token in tokens])
-        books.key_sets.load(BY_SEQUENCE, [(row.bucket, row.token, row.sequence) for row in rows if row.sequence])
-        self._load_keys(cases, books)
+        if live:
+            books.requestors.load(BY_TRID, [token.trid for token in tokens])
+            books.counters.load(BY_COUNTER, [(token.bucket, token.token) for token in tokens])
+            self._load_keys(live, books)
 
     def _by_reference(self, requests: list[Request], books: TSPBooks) -> list[HistoryRow]:
         """Fetch originals that are not found by name, by DE37 and the original's DE7."""
         lost = [
             (request.rrn, request.original_sent)
             for request in requests
-            if request.kind in FROM_HISTORY and request.original and books.history.find(BY_NAME, request.original) is None
+            if request.original and books.history.find(BY_NAME, request.original) is None
         ]
         return books.history.load(BY_RRN, lost) if lost else []
 
@@ -138,7 +142,7 @@ class Payments:
         pairs, named = [], []
         for case in cases:
             token, chip = books.tokens.find(BY_NUMBER, case.request.number), case.request.chip
-            if token is None or case.request.kind not in ASKED:
+            if token is None:
                 continue
             pairs.append((case.request, token))
             if chip is not None and chip.index:
@@ -235,9 +239,9 @@ class Payments:
         self._card_of(facts, books)
 
     def _card_of(self, facts: Facts, books: TSPBooks) -> None:
-        """Fill in the card behind the token, which was loaded."""
+        """Fill in the card behind the token."""
         if token := facts.token:
-            facts.card = books.cards.find(BY_CARD, (token.issuer, token.card))
+            facts.card = books.card(token.issuer, token.card)
 
     def _next_seq(self, books: TSPBooks) -> int:
         return self._numbers.next(books.tx, now_ms=books.now_ms)
