@@ -2,7 +2,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.postgres import postgres_server, postgres_url
 from tests.tsp.service import Service
+
+__all__ = ["postgres_server", "postgres_url"]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A token service with its requestor and its issuer scripted: everything but payments."""
 
+import itertools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,6 +67,10 @@ def pan_of(serial: int, bin_: str = "620901") -> str:
     return payload + luhn_digit(payload)
 
 
+class Died(BaseException):
+    """The process was killed: nothing runs after it."""
+
+
 @dataclass
 class Card:
     """A card as its issuer knows it."""
@@ -83,11 +88,11 @@ class Service:
 
     folder: Path | None = None
     config: TSPConfig = field(default_factory=lambda: TSPConfig(requestors=(TRID, HARBOUR_TRID)))
+    where: str = ""
 
     def __post_init__(self) -> None:
         self.clock, self.hsm, self.peer = ManualClock(START_MS), SoftHSM(LMK.generate()), SoftHSM(LMK.generate())
-        where = self.folder / "tsp.db" if self.folder else ":memory:"
-        self.store = Store.open(where, schema=SCHEMA, name="tsp")
+        self.store = self._opened()
         self.sent: list[tuple[str, bytes]] = []
         self.events = Recorder()
         self.calls = 0
@@ -109,9 +114,29 @@ class Service:
         self._ops: dict[str, str] = {}
         self.restart()
 
-    def restart(self) -> None:
+    def _opened(self) -> Store:
+        where = self.where or (self.folder / "tsp.db" if self.folder else ":memory:")
+        return Store.open(where, schema=SCHEMA, name="tsp")
+
+    def restart(self, die_at: str = "", nth: int = 1) -> None:
+        """Start the process; it dies when it passes the named point for the nth time."""
         self.host = TSP(self.config, self.hsm, watch=True)
-        self.worker = Worker(self.host, self.store, self.clock, send=self._send, events=self.events)
+        passed = itertools.count(1)
+
+        def crash(point: str) -> None:
+            if point == die_at and next(passed) == nth:
+                raise Died
+
+        self.worker = Worker(
+            self.host, self.store, self.clock, send=self._send, events=self.events, crash_point=crash if die_at else None
+        )
+
+    def revive(self) -> None:
+        """Open the books again after a death; what had not left is lost."""
+        self.sent.clear()
+        self.store.close()
+        self.store = self._opened()
+        self.restart()
 
     def _send(self, station: str, frames: list[bytes]) -> None:
         self.sent.extend((station, frame) for frame in frames)
