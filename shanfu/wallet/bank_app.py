@@ -91,10 +91,11 @@ class BankApp:
 
         def act() -> Dialogue[wallet.LoggedIn | Refused]:
             answer = yield from self._call("accounts.login", wallet.Login(user=user, password=password))
-            if isinstance(answer, wallet.LoggedIn):
-                self._handset.logins[self.package] = answer
-                return answer
-            return _refusal(answer)
+            here = self._handset.session(self.package)
+            if not isinstance(answer, wallet.LoggedIn) or here is None:
+                return _refusal(answer)
+            here.login = answer
+            return answer
 
         return self._guarded(act())
 
@@ -104,7 +105,7 @@ class BankApp:
         """Add a card of the customer, its terms accepted now; a card that may pay at once gets profile and keys."""
 
         def act() -> Dialogue[Added | Refused]:
-            login = self._handset.logins.get(self.package)
+            login = self._handset.login(self.package)
             if login is None:
                 return Refused(reason=Reason.NOT_LOGGED_IN)
             offer = next((one for one in login.cards if one.card == card), None)
@@ -135,7 +136,7 @@ class BankApp:
         """Submit the one-time code (for `bank-app` the login proves it); right, the card can pay when this returns."""
 
         def act() -> Dialogue[Added | Refused]:
-            login = self._handset.logins.get(self.package)
+            login = self._handset.login(self.package)
             if method is IDVMethod.BANK_APP and not code and login is None:
                 return Refused(reason=Reason.NOT_LOGGED_IN)
             if self._held(token) is None:

@@ -22,6 +22,7 @@ from shanfu.wallet.storage import Storage
 
 __all__ = ["Attest", "Handset", "Model", "Session", "Shown", "no_attestation"]
 
+MARGIN_MS: Final = 5_000  # a session about to end is not used any more
 SHOWN: Final = 50  # notices that the screen remembers
 
 Attest = Callable[[wallet.Enrol], wallet.Attestation]
@@ -61,12 +62,16 @@ class Shown:
 
 @dataclass(slots=True)
 class Session:
-    """An open session with the cloud; `counter` was used last. It lives no longer than the process."""
+    """An open session with the cloud; `counter` was used last. It lives no longer than the process.
+
+    Who has logged in has done so in this session, and in no other.
+    """
 
     id: str
     key: SealKey = field(repr=False)
     expires_ms: int
     counter: int = 0
+    login: wallet.LoggedIn | None = field(default=None, repr=False)
 
 
 def no_attestation(_: wallet.Enrol) -> wallet.Attestation:
@@ -86,12 +91,21 @@ class Handset:
     attest: Attest = no_attestation
     pins: Mapping[str, bytes] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
-    logins: dict[str, wallet.LoggedIn] = field(default_factory=dict)
     shown: deque[Shown] = field(default_factory=lambda: deque(maxlen=SHOWN))
 
     def state(self) -> PhoneState:
         """Return what the phone keeps now; see `Storage.state`."""
         return self.storage.state()
+
+    def session(self, app: str) -> Session | None:
+        """Return the app's session if it will last for another call."""
+        session = self.sessions.get(app)
+        return session if session is not None and session.expires_ms > self.clock.now_ms() + MARGIN_MS else None
+
+    def login(self, app: str) -> wallet.LoggedIn | None:
+        """Return who is logged in to an app now."""
+        session = self.session(app)
+        return session.login if session else None
 
     def show(self, notice: Shown) -> None:
         """Put a notice on the screen."""

@@ -131,7 +131,6 @@ class Phone:
         """Set the phone up anew: nothing of what it kept can be opened any more; its apps must be enrolled again."""
         self.handset.storage.wipe()
         self.handset.sessions.clear()
-        self.handset.logins.clear()
 
     def _switch(self, **changes: object) -> None:
         self.handset.storage.change(lambda now, _: (now.switch(**changes), {}))

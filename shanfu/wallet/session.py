@@ -32,7 +32,6 @@ __all__ = ["CLOUD", "call", "enrol"]
 CLOUD: Final = "cloud"  # the name of the peer
 NONCE_BYTES: Final = 12  # NIST SP 800-38D 8.2.2
 SENDS: Final = 2  # a lost answer is asked for once more; what is lost twice is told to the holder
-MARGIN_MS: Final = 5_000  # a session about to end is not begun to be used
 
 
 class _Again(Exception):  # it is no error: the session is over, another one may be opened
@@ -58,7 +57,6 @@ def enrol(handset: Handset, app: str) -> Dialogue[AppState | Refused]:
         return Refused(reason=Reason.CLOUD_UNTRUSTED)
     known = AppState(device=answer.device, cloud_key=cloud_key, lowered=answer.lowered)
     handset.sessions.pop(app, None)
-    handset.logins.pop(app, None)
     return handset.storage.change(lambda now, _: now.enrolled(app, known)).apps[app]
 
 
@@ -86,8 +84,8 @@ def call(handset: Handset, app: str, op: str, *, body: Struct, key: str = "") ->
 
 def _session(handset: Handset, app: str, known: AppState) -> Dialogue[Session | Refused]:
     """Return the app's session, opened when there is none or it is about to end."""
-    session = handset.sessions.get(app)
-    if session is not None and session.expires_ms > handset.clock.now_ms() + MARGIN_MS:
+    session = handset.session(app)
+    if session is not None:
         return session
     ephemeral = P256Key.generate()
     asked = wallet.OpenSession(device=known.device, ephemeral=ephemeral.point.hex())

@@ -178,6 +178,16 @@ def test_wrong_password() -> None:
     assert do(one, app(one).add_card("card-0013")) == Refused(reason=Reason.NOT_LOGGED_IN)
 
 
+def test_a_login_lasts_as_long_as_its_session() -> None:
+    one = logged_in(bench())
+    one.clock.advance(16 * 60_000)
+    assert do(one, app(one).add_card("card-0013")) == Refused(reason=Reason.NOT_LOGGED_IN)
+    do(one, app(one).login("lin", "right"))
+    assert isinstance(do(one, app(one).add_card("card-0013")), Added)
+    one.restart()
+    assert do(one, app(one).add_card("card-0026")) == Refused(reason=Reason.NOT_LOGGED_IN)
+
+
 def test_passwords_and_codes_are_kept_nowhere_and_shown_nowhere() -> None:
     one, recorder = bench(), Recorder()
     keys = DeviceKeyStore(one.keystore)
