@@ -4,7 +4,7 @@
 key sets to be derived at the end of the turn, each with one call of the HSM.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -74,6 +74,12 @@ class CloudBooks:
         keys = [(0, token) for token in tokens]
         self.tokens.load(BY_TOKEN, keys)
         self.key_sets.load(BY_SETS_TOKEN, keys)
+
+    def load_ahead(self, *, keys: Sequence[str], news: Sequence[str]) -> None:
+        """Fetch the key sets of phones that ask for keys, and the pushes of those that ask for news; they were let in."""
+        tokens = [row.token for row in self.tokens.load(BY_TOKENS_DEVICE, [(0, device) for device in keys])]
+        self.key_sets.load(BY_SETS_TOKEN, [(0, token) for token in tokens])
+        self.pushes.load(BY_PUSHES_DEVICE, [(0, device) for device in news])
 
     def device(self, name: str) -> DeviceRow | None:
         """A device by its name."""

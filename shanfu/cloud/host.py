@@ -136,6 +136,11 @@ class Cloud:
         self._gate.admit([knock for knock in knocks if knock.problem is None], books)
         inside = [(knock, knock.origin) for knock in knocks if knock.problem is None]
         self._desk.load([origin for _, origin in inside], books=books)
+        asked = [(knock.signed.device, origin.op) for knock, origin in inside]
+        books.load_ahead(
+            keys=[device for device, op in asked if op.startswith("keys.")],
+            news=[device for device, op in asked if op == "news.take"],
+        )
         for knock in knocks:
             if knock.problem is not None:
                 self._turn_away(knock, books, turn)
