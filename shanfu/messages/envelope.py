@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 LIMIT_BYTES: Final = 256 * 1024  # a batch of 99 records with their reasons fits ten times
+LIMIT_NUMBER: Final = 1 << 63
 T = TypeVar("T")
 
 
@@ -130,9 +131,11 @@ class JSONFrames:
 
 
 def decoded(body: Raw | bytes | memoryview, kind: type[T], *, path: str) -> T:
-    """Read a body strictly; DecodeError names the field."""
+    """Read a body strictly, its numbers and texts such as books can hold; DecodeError names the field."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        message = msgspec.json.decode(body, type=kind)
+        _check_held(message, path)
+        return message
     except msgspec.DecodeError as fault:
         why = str(fault)
     except UnicodeDecodeError:  # it quotes what it could not read
@@ -140,6 +143,22 @@ def decoded(body: Raw | bytes | memoryview, kind: type[T], *, path: str) -> T:
     except RecursionError:
         why = "nested too deep"
     raise DecodeError(why, fault=Fault.FORMAT, path=path)
+
+
+def _check_held(value: Any, path: str) -> None:
+    """Raise DecodeError for what no database column takes: a whole number beyond 63 bits, a NUL in a text."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise DecodeError("a NUL in a text", fault=Fault.FORMAT, path=path)
+    elif isinstance(value, int):
+        if not -LIMIT_NUMBER <= value < LIMIT_NUMBER:
+            raise DecodeError(f"a number of {value.bit_length()} bits, 63 are held", fault=Fault.LIMIT, path=path)
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            _check_held(getattr(value, name), f"{path}/{name}")
+    elif isinstance(value, tuple):
+        for item in value:
+            _check_held(item, path)
 
 
 def encoded(message: Any) -> Raw:
