@@ -29,7 +29,16 @@ from shanfu.hosts.links import ClosedDay, LinkRow, LinkState, MemberBooks, Membe
 from shanfu.hosts.macs import MACTrial, interbank_algorithm, interbank_trial, right_macs, seal_interbank
 from shanfu.hosts.management import MemberManagement
 from shanfu.hosts.reasons import HostReason
-from shanfu.hosts.wire import business_date, institution, management_answer, name_of, original_name, rejected, sent_at
+from shanfu.hosts.wire import (
+    business_date,
+    institution,
+    management_answer,
+    name_of,
+    original_data,
+    original_name,
+    rejected,
+    sent_at,
+)
 
 __all__ = [
     "BY_NAME",
@@ -72,6 +81,7 @@ __all__ = [
     "mmk_label",
     "money_text",
     "name_of",
+    "original_data",
     "original_name",
     "overdue",
     "pik_label",

@@ -11,7 +11,9 @@ from typing import Final
 from shanfu.clock import local
 from shanfu.iso8583 import InterbankFrame, Message, response_mti
 
-__all__ = ["business_date", "institution", "management_answer", "name_of", "original_name", "rejected", "sent_at"]
+__all__ = [
+    "business_date", "institution", "management_answer", "name_of", "original_data", "original_name", "rejected", "sent_at",
+]  # fmt: skip
 
 _IDENTITY: Final = frozenset({7, 11, 32, 33})
 _MANAGEMENT_ECHO: Final = (7, 11, 33, 53, 70)
@@ -46,6 +48,16 @@ def original_name(digits: str) -> str:
     if len(digits) != 42:
         return ""
     return f"{digits[10:20]}.{digits[4:10]}.{institution(digits[20:31])}.{institution(digits[31:])}"
+
+
+def original_data(mti: str, name: str) -> str:
+    """Return DE90 that names the transaction of this name, whose first message was of this type.
+
+    >>> original_data("0200", "1122150405.000017.99012900.99012900")
+    '020000001711221504050009901290000099012900'
+    """
+    sent, stan, acquirer, forwarder = name.split(".")
+    return f"{mti}{stan}{sent}{acquirer:0>11}{forwarder:0>11}"
 
 
 def sent_at(now_ms: int) -> str:

@@ -43,6 +43,7 @@ _TK_TAGS = (
     (8, "product"),
 )
 # fmt: on
+_TK_NAMES = dict(_TK_TAGS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +74,18 @@ class TokenBlock:
     def parse(cls, raw: bytes) -> "TokenBlock":
         """Read the value of usage TK; DecodeError when it breaks off or holds other than ASCII in a known tag."""
         tag_width, length_width = TK_WIDTHS
-        names, values, extra, at = dict(_TK_TAGS), {}, [], 0
-        while at < len(raw):
+        values, extra, at, end = {}, [], 0, len(raw)
+        while at < end:
             start = at + tag_width + length_width
-            size = int.from_bytes(raw[at + tag_width : start], "big")
-            tag, value = int.from_bytes(raw[at : at + tag_width], "big"), raw[start : start + size]
-            path = f"DE63/TK/{tag:02X}"
-            if start > len(raw) or len(value) < size:
-                raise DecodeError("breaks off", fault=Fault.TRUNCATED, path=path, offset=at)
-            name = names.get(tag)
+            tag, size = int.from_bytes(raw[at : at + tag_width]), int.from_bytes(raw[at + tag_width : start])
+            value = raw[start : start + size]
+            if start > end or len(value) < size:
+                raise DecodeError("breaks off", fault=Fault.TRUNCATED, path=f"DE63/TK/{tag:02X}", offset=at)
+            name = _TK_NAMES.get(tag)
             if name is None or name in values:
                 extra.append((tag, value))
             elif not value.isascii():
-                raise DecodeError("not ASCII", path=path, offset=start)
+                raise DecodeError("not ASCII", path=f"DE63/TK/{tag:02X}", offset=start)
             else:
                 values[name] = value.decode("ascii")
             at = start + size
@@ -93,12 +93,10 @@ class TokenBlock:
 
     def encode(self) -> bytes:
         """Write the value of usage TK, known tags in ascending order."""
-        known = [(tag, str(getattr(self, name)).encode("ascii")) for tag, name in _TK_TAGS if getattr(self, name)]
+        known = [(tag, value.encode("ascii")) for tag, name in _TK_TAGS if (value := getattr(self, name))]
         tag_width, length_width = TK_WIDTHS
-        return b"".join(
-            tag.to_bytes(tag_width, "big") + len(value).to_bytes(length_width, "big") + value
-            for tag, value in (*known, *self.extra)
-        )
+        parts = [tag.to_bytes(tag_width) + len(value).to_bytes(length_width) + value for tag, value in (*known, *self.extra)]
+        return b"".join(parts)
 
     @classmethod
     def of_field(cls, raw: bytes) -> "TokenBlock | None":
@@ -212,7 +210,7 @@ def encode_par(par: str) -> bytes:
     """Write DE56 usage PR with tag 01."""
     if len(par) != 29 or not par.isascii():
         raise ProtocolError(f"DE56/PR: {len(par)} characters, a PAR has 29", by="us")
-    return encode_list([("PR", b"\x01\x1d" + par.encode("ascii"))], path="DE56")
+    return b"PR031\x01\x1d" + par.encode("ascii")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

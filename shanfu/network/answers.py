@@ -8,13 +8,12 @@ gets the same field values again. DE15 and DE100 are always the network's own (Q
 from functools import lru_cache
 from typing import Final
 
-from shanfu.hosts import sent_at
+from shanfu.hosts import original_data, sent_at
 from shanfu.iso8583 import (
     INTERBANK,
     InterbankHeader,
     Message,
     NetworkCode,
-    OriginalData,
     UsageField,
     Value,
     encode_par,
@@ -118,7 +117,7 @@ def about_account(message: Message, account: Account, *, issuer: str) -> Message
 def outcome_of(source: Message, row: JournalRow, *, token: str, network: str, seq: int, now_ms: int) -> Message:
     """Return the advice that tells the token service how a token payment ended; `source` is any message of it."""
     fields: Fields = source.copy(*_OUTCOME)
-    fields[90] = _original(source, row)
+    fields[90] = original_data(row.mti, row.name)
     fields[2], fields[7], fields[11], fields[33] = token, sent_at(now_ms), stan_of(seq), network
     fields[15], fields[39], fields[100] = row.business_date[4:], row.response_code, row.issuer
     if row.auth_code:
@@ -136,16 +135,10 @@ def carried(advice: Message, *, day: str, issuer: str) -> Message:
 def reversal_of(request: Message, row: JournalRow, *, network: str, why: str, seq: int, now_ms: int) -> Message:
     """Return the network's own reversal of a request that it has kept; `why` is a ReversalReason."""
     fields: Fields = request.copy(*_KEPT)
-    fields[90] = _original(request, row)
+    fields[90] = original_data(row.mti, row.name)
     fields[7], fields[11], fields[33] = sent_at(now_ms), stan_of(seq), network
     fields[15], fields[39], fields[100] = row.business_date[4:], why, row.issuer
     return _like(request, "0420", fields)
-
-
-def _original(message: Message, row: JournalRow) -> str:
-    """Return DE90 that names the transaction of which this is a message."""
-    text = message.text
-    return OriginalData.of(mti=row.mti, stan=text(11), sent=text(7), acquirer=text(32), forwarder=text(33)).encode()
 
 
 def kept(message: Message, *, for_issuer: bool = False) -> bytes:

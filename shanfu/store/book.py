@@ -213,8 +213,9 @@ class Book(Generic[R]):
         if self._added.pop(key, None) is None:
             del self._loaded[key]
             self._removed.add(key)
-        for found in self._asked.values():
-            for rows in found.values():
+        for by, found in self._asked.items():
+            rows = found.get(self._shelf.look(by).of_row(row), ())
+            if rows:
                 rows[:] = [other for other in rows if other is not row]
 
     def save(self) -> None:
