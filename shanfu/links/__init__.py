@@ -17,6 +17,7 @@ from shanfu.links.framing import Framing, FramingFactory
 from shanfu.links.host import Books, Host, Inbound, Kind, Outbound, Turn
 from shanfu.links.http import Credentials, Door, HTTPLink, asking, certificate_name
 from shanfu.links.hub import Hub, Limits, Peer
+from shanfu.links.institution import InstitutionLink
 from shanfu.links.log import configure, fault_text, redact
 from shanfu.links.loop import LoopNet, LoopTerminal
 from shanfu.links.phone import PhoneLink
@@ -29,7 +30,8 @@ from shanfu.links.turn import Send, Tally, Worker
 # fmt: off
 __all__ = [
     "Books", "ClientLink", "CrashPoint", "Credentials", "Door", "FaultKind", "FaultRule", "Framing", "FramingFactory",
-    "HTTPLink", "Host", "Hub", "Inbound", "Kind", "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "Passage",
+    "HTTPLink", "Host", "Hub", "Inbound", "InstitutionLink",
+    "Kind", "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "Passage",
     "Peer", "PhoneLink", "Send", "ServerLink", "Tally", "TerminalLink", "Turn", "Worker", "any_reply", "asking",
     "certificate_name", "client_context", "common_name", "configure", "crash_points", "fault_text", "issue", "linked",
     "make_ca", "redact", "run_host", "server_context", "visitor_context",

@@ -73,7 +73,7 @@ class HTTPLink:
     queue: int = 1024  # more is not answered within anyone's patience
 
 
-class _Answer(Struct):
+class Answer(Struct):
     """What a token endpoint gives (RFC 6749 5.1)."""
 
     access_token: str
@@ -239,7 +239,7 @@ class HTTPPeer:
                 if status != 200:
                     raise LinkClosed(f"no access token: status {status}")
                 try:
-                    given = decoded(content, _Answer, path=TOKEN_PATH)
+                    given = decoded(content, Answer, path=TOKEN_PATH)
                 except DecodeError as fault:
                     raise LinkClosed("no access token in the answer") from fault
                 kept = self._tokens[credentials.client] = given.access_token, now_s + given.expires_in - TOKEN_MARGIN_S

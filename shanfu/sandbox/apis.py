@@ -14,12 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from shanfu.links import Credentials, Door, HTTPLink, PhoneLink, asking, client_context, server_context, visitor_context
+from shanfu.links import (
+    Credentials,
+    Door,
+    HTTPLink,
+    InstitutionLink,
+    PhoneLink,
+    asking,
+    client_context,
+    server_context,
+    visitor_context,
+)
 from shanfu.sandbox.people import APPS, TSP
 from shanfu.sandbox.world import HOSTS, World
 from shanfu.web import Client, Clients, WebConfig, hashed, web_door, write_clients
 
-__all__ = ["doors_of", "grant_credentials", "https_cloud"]
+__all__ = ["doors_of", "grant_credentials", "https_cloud", "institution_line"]
 
 CLIENTS: Final = "clients.toml"
 CREDENTIALS: Final = "credentials.toml"
@@ -73,6 +83,15 @@ def doors_of(world: World, name: str) -> list[Door]:
 def https_cloud(world: World) -> Iterator[PhoneLink]:
     """Connect a phone to the running key cloud."""
     with PhoneLink(_url(world, world.home_of("cloud")), tls=visitor_context(world.folder / "ca")) as link:
+        yield link
+
+
+@contextmanager
+def institution_line(world: World, name: str, *, to: str) -> Iterator[InstitutionLink]:
+    """Connect an institution's desk to a running host, under the institution's certificate and secret."""
+    [credentials] = _credentials(world, name).values()
+    tls = client_context(world.folder / "ca", HOSTS[world.home_of(name)].id)
+    with InstitutionLink(_url(world, world.home_of(to)), credentials, tls=tls) as link:
         yield link
 
 
