@@ -139,9 +139,16 @@ class Phone:
 
     def ask(self, call: Call) -> Reply:
         """Be the peer `cloud` of a dialogue: nobody answers a phone without a network."""
-        if self._cloud is None or not self.switches.online:
+        if self._cloud is None or not self._reaches():
             raise LinkClosed("the phone has no network")
         return self._cloud(call)
+
+    def _reaches(self) -> bool:
+        """Whether the phone can speak to its cloud: it has a network, and storage that it may trust."""
+        try:
+            return self._cloud is not None and self.switches.online
+        except Tampered:
+            return False
 
     def do(self, dialogue: Dialogue[T]) -> T:
         """Carry one action of an app to its end."""
@@ -151,7 +158,7 @@ class Phone:
 
     def happened(self, trigger: Trigger, *, token: str = "") -> list[Refreshed | Refused]:
         """Run what a trigger sets off, if the phone can speak; what it cannot do now a later trigger will."""
-        if self._cloud is None or not self.switches.online:
+        if not self._reaches():
             return []
         return [self.do(dialogue) for dialogue in self.due(trigger, token=token)]
 
@@ -169,7 +176,7 @@ class Phone:
         app = self.handset.state().apps.get(package)
         if app is None:
             return []
-        if push.expires_ms <= self.handset.clock.now_ms() or not self.switches.online:
+        if push.expires_ms <= self.handset.clock.now_ms() or not self._reaches():
             marked = replace(app, flagged=True)
             self.handset.storage.change(lambda now, _: (now.with_app(package, marked), {}))
             return []
@@ -201,7 +208,7 @@ class Phone:
             self._look_after_tap()
 
     def _look_after_tap(self) -> list[Refreshed | Refused]:
-        if self._cloud is None or not self.switches.online:
+        if not self._reaches():
             return []
         token, self._tapped = self._tapped, ""
         return self.happened(Trigger.AFTER_TAP, token=token)
