@@ -1,22 +1,26 @@
 """Who is at the other end of a connection, as its certificate says.
 
 The server that carries our application hands over the request and not the certificate it came with. So each connection wraps
-the application once, after the TLS handshake, and every request on it has the peer among its extensions.
+the application once, after the TLS handshake, and every request on it has the peer among its extensions. It also ends what will
+never become a request: a caller who says nothing, half a request that never ends, bytes that are not HTTP.
 """
 
 import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shanfu.links import common_name
+from shanfu.messages import ProblemCode, encoded, problem
 
 __all__ = ["PEER", "CertifiedPeer", "CertifiedProtocol", "peer_of"]
 
 PEER: Final = "shanfu.peer"  # the name of our extension of the ASGI scope
 PART_S: Final = 0.2  # for the last answer to leave and TLS to say goodbye
-FIRST_REQUEST_S: Final = 30.0  # a connection that has not asked anything by then is closed
+LOOK_S: Final = 30.0  # who has not asked anything by then, or has a request half said at two looks, is cut off
+MOST_CONNECTIONS: Final = 4096  # below the usual limit of open files, with room for the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,14 @@ class CertifiedProtocol(H11Protocol):
         """Begin, when the TLS handshake is done."""
         super().connection_made(transport)
         self.app = _Introduced(self.app, _peer(transport))
-        self._first = self.loop.call_later(FIRST_REQUEST_S, self._unless_asked)
+        self._half = False
+        self._looking = self.loop.call_later(LOOK_S, self._look)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
-        self._first.cancel()
+        self._looking.cancel()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -52,9 +59,24 @@ class CertifiedProtocol(H11Protocol):
         elif self in self.connections:
             self.loop.call_later(PART_S, lambda: self._part(closing=self.transport.is_closing()))
 
-    def _unless_asked(self) -> None:
-        if getattr(self, "cycle", None) is None and not self.transport.is_closing():
-            self.transport.close()
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, and hang up."""
+        del msg
+        body = bytes(encoded(problem(ProblemCode.FORMAT, "this is not HTTP/1.1 (RFC 9112)")))
+        head = [
+            ("content-type", "application/problem+json"), ("content-length", str(len(body))), ("connection", "close"),
+        ]  # fmt: skip
+        for event in (h11.Response(status_code=400, headers=head), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _look(self) -> None:
+        cycle = getattr(self, "cycle", None)
+        half = bool(self.conn.trailing_data[0]) and (cycle is None or cycle.response_complete)
+        if (cycle is None or (half and self._half)) and not self.transport.is_closing():
+            self.transport.abort()
+            return
+        self._half, self._looking = half, self.loop.call_later(LOOK_S, self._look)
 
 
 class _Introduced:

@@ -29,7 +29,6 @@ __all__ = ["WebConfig", "web_door"]
 
 KEEP_ALIVE_S: Final = 75  # longer than our own clients keep a connection
 STOP_S: Final = 5  # for requests that were taken; after it they are answered by nobody
-MOST_CONNECTIONS: Final = 4096
 
 log = structlog.get_logger("shanfu.web")
 
@@ -94,5 +93,5 @@ def _settings(config: WebConfig, app: Any) -> uvicorn.Config:
         app, http=CertifiedProtocol, ws="none", lifespan="off", loop="asyncio", interface="asgi3",
         ssl_context_factory=None if tls is None else lambda *_: tls,
         access_log=False, log_config=None, log_level="warning", server_header=False, proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=STOP_S, limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=STOP_S,
     )  # fmt: skip
