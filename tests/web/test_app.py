@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,7 @@ from shanfu.links import Limits
 from shanfu.messages import LIMIT_BYTES, OPERATIONS
 from shanfu.web import Rate
 from tests.hosts.counter import CLOUD
-from tests.web.doors import IN_SESSION, PHONE, SECRET, Door, burst, door
+from tests.web.doors import IN_SESSION, PHONE, SECRET, Door, burst, certificates, door
 
 FIND, FORM = "/tsp/v1/tokens/find", {"content-type": "application/x-www-form-urlencoded"}
 SESSION = {"device": "d", "ephemeral": ""}
@@ -289,3 +290,20 @@ def _references(part):
     elif isinstance(part, list):
         for value in part:
             yield from _references(value)
+
+
+async def test_a_certificate_of_another_authority_is_refused_at_the_handshake(opened: Door, tmp_path: Path) -> None:
+    stranger = certificates(tmp_path)
+    context = ssl.create_default_context(cafile=opened.folder / "ca.pem")
+    context.load_cert_chain(stranger / f"{CLOUD}.pem", stranger / f"{CLOUD}.key")
+    async with httpx.AsyncClient(base_url=opened.url, verify=context, trust_env=False) as client:
+        with pytest.raises(httpx.TransportError):
+            await client.get("/livez")
+
+
+async def test_an_older_tls_is_refused(opened: Door) -> None:
+    context = ssl.create_default_context(cafile=opened.folder / "ca.pem")
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with httpx.AsyncClient(base_url=opened.url, verify=context, trust_env=False) as client:
+        with pytest.raises(httpx.TransportError):
+            await client.get("/livez")
