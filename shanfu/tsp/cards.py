@@ -8,7 +8,7 @@ are deleted. A card that is replaced or renewed without suspicion takes its toke
 Events are told at least once and may overtake one another. What makes tokens safer is always done; what would revive them is
 ignored when something newer is known of the card.
 
-Sources: facts 5.3 and 8, after published attacks in which tokens survived a reported theft and were linked to the new card.
+Source: published attacks in which tokens survived a reported theft and were linked to the new card (USENIX Security 2024).
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from shanfu.tsp.vault import CardRow, CardState, TokenRow, view_of
 
 __all__ = ["CardEvents"]
 
-STRONG: Final = 11  # token assurance below 11 is no proof by the issuer's own cardholder authentication (facts 5.3)
+STRONG: Final = 11  # token assurance below 11 is no proof by the issuer's own cardholder authentication (EMVCo list)
 UNTOUCHED: Final = frozenset((TokenState.REQUESTED.value, TokenState.DECLINED.value, TokenState.DEACTIVATED.value))
 CARD_LOST, CARD_STOLEN = "CARD_LOST", "CARD_STOLEN"
 _E = LifeCycleEvent

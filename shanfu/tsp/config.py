@@ -42,7 +42,7 @@ class VelocityRules:
 
     devices_of_card: int = 5  # living tokens of one card on different devices; the sixth is refused
     cards_of_device: int = 8  # different cards on one device within a day
-    re_added_month: int = 3  # facts 3.6: delete and add again, 3 in 30 days
+    re_added_month: int = 3  # delete and add again: 3 in 30 days (as processors do it)
     re_added_half_year: int = 5  # and 5 in 6 months
     failed_idv_day: int = 2  # enrolments of one card that failed ID&V within a day: the next needs a tenured channel
     failed_idv_most: int = 4  # and no more after so many: somebody guesses

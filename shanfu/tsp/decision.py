@@ -2,9 +2,9 @@
 
 Each gives a colour. Any RED: no token. Else any ORANGE: a token, but its holder is verified over a channel of long standing
 alone. All GREEN: active at once. Anything else is YELLOW: active after ID&V. The issuer's ways of ID&V are taken as he gave
-them and only ever narrowed: nobody else can add a weaker one (facts 8: weak ID&V chosen by wallets).
+them and only ever narrowed: nobody else can add a weaker one (weak ID&V chosen by wallets is a published attack).
 
-Sources: public descriptions of the colour path (facts 3.6); the table is that of the provisioning vectors.
+Sources: public descriptions of the colour path; the table is that of the provisioning vectors.
 """
 
 from collections.abc import Iterable

@@ -6,7 +6,7 @@ empty. It EXPIRES by the clock, keeping the set, and renewal brings it back to w
 ends. A repeat is no fault: it is a *noop*, so that whoever has lost an answer may ask again.
 
 `step` is pure; `changes` applies it to rows, writes it down and tells the others. Names are those of the life cycle's vectors;
-the form follows public documents of token services (facts 5.1), since JR/T 0149 has no public list.
+the form follows public documents of token services, since JR/T 0149 has no public list.
 """
 
 from collections.abc import Collection, Mapping

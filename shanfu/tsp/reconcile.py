@@ -5,7 +5,7 @@ same version, or is ahead of us (our books were set back), gets a new version ab
 keeps ours. A token that only the other side knows is nobody's to mend here: it is reported.
 
 `compare` is pure over lists of views; `mend` queues notices. Source: drift between processors and token services is a
-documented case of support (facts 5.2).
+documented case of support at processors.
 """
 
 from collections.abc import Iterable

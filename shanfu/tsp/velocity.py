@@ -2,7 +2,7 @@
 
 Each rule is one row: the mark it leaves, and a test on facts. All are run, so that the enrolment's row tells everything; the
 worst colour counts. Bounds are settings (`config.VelocityRules`); delete-and-add-again is bounded by 3 in 30 days and 5 in 6
-months (facts 3.6), the others are ours.
+months (as one processor publishes it), the others are ours.
 """
 
 from collections.abc import Callable, Sequence
