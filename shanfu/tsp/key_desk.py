@@ -60,6 +60,8 @@ CLONE_SUSPECTED: Final = "CLONE_SUSPECTED"
 HOUR: Final = timedelta(hours=1)
 MOST_LISTED: Final = 50  # payments on one page
 LAST_SEQ: Final = 2**63 - 1
+LONGEST_LOG: Final = 256  # uses that a phone keeps and the key cloud passes on
+USUAL_USES: Final = 10  # of a key set; the hour's bound is meant for such
 
 
 class KeySets:
@@ -67,7 +69,6 @@ class KeySets:
 
     def __init__(self, config: TSPConfig, hsm: HSM, life: LifeCycle) -> None:
         self._config, self._hsm, self._life = config, hsm, life
-        self._hourly = min(config.key_sets_per_hour, LAST_COUNTER + 1)  # an hour has no more indexes
 
     def served(self) -> Mapping[str, Handler[TSPBooks]]:
         """Return the operations served here."""
@@ -86,10 +87,12 @@ class KeySets:
             return token
         if token.device != asked.device:
             return problem(ProblemCode.FORBIDDEN, "the token is another device's", reason="DEVICE")
+        if not 0 <= asked.atc <= token.atc_allotted:
+            return problem(ProblemCode.FORMAT, f"atc: the token's keys go to {token.atc_allotted}", reason="ATC")
         if refusal := self._refusal(token, books):
             return refusal
         counter = _counter(books, token)
-        newest = books.key_sets.load(BY_SEQUENCE, newest_names(counter, self._hourly + 1))
+        newest = books.key_sets.load(BY_SEQUENCE, newest_names(counter, self._hourly(token) + 1))
         is_repeat = counter.sequence > 0 and asked.sequence == counter.sequence
         if not is_repeat and asked.sequence != counter.sequence + 1:
             return problem(ProblemCode.WRONG_STATE, f"the next sequence is {counter.sequence + 1}", reason="SEQUENCE")
@@ -115,7 +118,7 @@ class KeySets:
 
     def _new(self, books: TSPBooks, token: TokenRow, asked: requestor.IssueKeys, *, newest: Sequence[KeySetRow]) -> Answer:
         recent = issued_within(newest, books.now_ms)
-        if len(recent) >= self._hourly:
+        if len(recent) >= self._hourly(token):
             wait_ms = recent[-1].issued_ms + HOUR // timedelta(milliseconds=1) - books.now_ms
             return problem(ProblemCode.TOO_MANY, "key sets of the hour are used up", retry_after_s=wait_ms // 1000 + 1)
         terms = allot(
@@ -131,6 +134,11 @@ class KeySets:
         token.atc_allotted = terms.atc_last
         return self._issued(books, token, terms)
 
+    def _hourly(self, token: TokenRow) -> int:
+        """Return how many sets a token may have in an hour: more where a set has few uses, such as one for each tap."""
+        smaller = max(1, USUAL_USES // max(1, policy_of(token).max_uses))
+        return min(self._config.key_sets_per_hour * smaller, LAST_COUNTER + 1)  # an hour has no more indexes
+
     def _issued(self, books: TSPBooks, token: TokenRow, terms: KeySetTerms) -> requestor.KeysIssued:
         """Return terms with the token's number, sealed for the requestor: keys are derived from it."""
         shared = pan_label(token.trid)
@@ -145,7 +153,7 @@ class KeySets:
         token = _own_token(visit, asked.token)
         if isinstance(token, Problem):
             return token
-        newest = books.key_sets.load(BY_SEQUENCE, newest_names(_counter(books, token), self._hourly + 1))
+        newest = books.key_sets.load(BY_SEQUENCE, newest_names(_counter(books, token), self._hourly(token) + 1))
         row = next((row for row in newest if row.sequence == asked.sequence), None)
         if row is None:
             return problem(ProblemCode.NOT_FOUND, f"no key set {asked.sequence}")
@@ -160,6 +168,8 @@ class KeySets:
         """Compare the log with what was authorised; keys that were copied suspend the token."""
         before = [row for row in newest if row.sequence < asked.sequence]
         covered = before[0].reported_atc if before else 0
+        if len(asked.uses) >= LONGEST_LOG:  # the phone may have let older ones go
+            covered = max(covered, min(use.atc for use in asked.uses) - 1)
         rows = visit.books.history.select(RECENT, (token.token, covered))
         seen = [Seen(row.atc, row.amount_minor, row.un) for row in rows]
         found = suspicion(seen, asked.uses, atc=asked.atc, covered=covered)

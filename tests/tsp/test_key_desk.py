@@ -127,6 +127,8 @@ REFUSALS = {
     "a sequence ahead": (lambda h, p: h.issue(p, 3), ("wrong-state", "SEQUENCE")),
     "a sequence long ago": (lambda h, p: (h.refresh(p), h.issue(p, 1))[1], ("wrong-state", "SEQUENCE")),
     "sequence nought": (lambda h, p: h.issue(p, 0), ("wrong-state", "SEQUENCE")),
+    "a counter too high": (lambda h, p: h.issue(p, 2, atc=11), ("format", "ATC")),
+    "no counter at all": (lambda h, p: h.issue(p, 2, atc=2**70), ("format", "")),
     "another device": (lambda h, p: h.issue(p, 2, device="other"), ("forbidden", "DEVICE")),
     "another requestor": (as_another, ("not-found", "")),
     "no such token": (lambda h, p: h.issue(replace(p, reference="f" * 32), 2), ("not-found", "")),
@@ -160,6 +162,15 @@ def test_an_hour_has_a_bound(tmp_path: Path) -> None:
     assert (reply.status, problem.code, problem.retry_after_s) == (429, "too-many", 3600)
     house.clock.advance(HOUR_MS - 1000)
     house.refresh(phone)
+
+
+def test_one_use_at_a_tap_has_a_bound_of_its_own(tmp_path: Path) -> None:
+    house = PayHouse(tmp_path, TSPConfig(key_sets_per_hour=3))
+    phone = house.token(policy=KeyPolicy(max_uses=1, fetch="at_tap"))
+    for _ in range(29):
+        house.pay(phone)
+        house.refresh(phone)
+    assert refused(house.issue(phone, 31)) == ("too-many", "")
 
 
 def test_an_index_never_wraps(tmp_path: Path) -> None:
@@ -290,6 +301,15 @@ def test_a_lost_answer_does_not_make_a_clone(house: PayHouse) -> None:
     house.pay(phone)
     assert issued(house.issue(phone, 3)).terms.sequence == 3
     assert house.token_row(phone).state == "ACTIVE"
+
+
+def test_a_log_that_let_go_of_old_uses_accuses_nobody(tmp_path: Path) -> None:
+    house = PayHouse(tmp_path, TSPConfig(payments_per_day=1000))
+    phone = house.token(policy=KeyPolicy(max_uses=300))
+    for _ in range(5):
+        house.send(*[house.sealed(house.purchase(phone, 1)) for _ in range(52)])
+    assert house.counter(phone).atc == 260
+    assert issued(house.issue(phone, 2, uses=phone.uses[-256:])).terms.atc_first == 301
 
 
 def test_reported_uses_that_never_came_are_told_not_punished(house: PayHouse) -> None:
