@@ -10,6 +10,9 @@ Sources: the shape of hosts in `shanfu.links`; docs/tokens.md for tokens' lives,
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
+from msgspec import Struct
+
 from shanfu.errors import DecodeError
 from shanfu.events import Event
 from shanfu.hosts import Desk, MemberManagement, interbank_event, rejected
@@ -28,10 +31,12 @@ from shanfu.tsp.key_desk import KeySets
 from shanfu.tsp.payment import Payments
 from shanfu.tsp.provisioning import Provisioning
 from shanfu.tsp.requestors import caller_of
+from shanfu.tsp.vault import BY_TOKEN
 
 __all__ = ["TSP"]
 
 MACED = frozenset({"01", "02", "04"})  # classes of messages that carry DE128 and are worked in stretches
+REFERENCE = 32  # characters of a token reference
 Stretch = list[tuple[Inbound, InterbankFrame]]
 Calls = list[tuple[Inbound, Call | Reply]]
 T = TypeVar("T")
@@ -186,6 +191,7 @@ class TSP:
     def _heard(self, calls: Calls, books: TSPBooks, turn: Turn) -> Calls:
         """Work what requestors and issuers have said, and return an empty stretch."""
         if calls:
+            books.tokens.load(BY_TOKEN, [name for _, call in calls if isinstance(call, Call) for name in _tokens_named(call)])
             self._desk.work(calls, books, turn)
         return []
 
@@ -201,6 +207,22 @@ class TSP:
 
     def _tell(self, turn: Turn, books: TSPBooks, title: str, reason: str = "") -> None:
         turn.events.append(Event(source=self.name, title=title, reason=reason, at_ms=books.now_ms))
+
+
+class _Naming(Struct):
+    """What a call says of tokens, whatever else it says."""
+
+    token: str = ""
+    tokens: tuple[str, ...] = ()
+
+
+def _tokens_named(call: Call) -> list[str]:
+    """Return the tokens that a call names, so that a crowd's are fetched by one query; none when its body is none."""
+    try:
+        naming = msgspec.json.decode(call.body, type=_Naming)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []  # its handler's desk will say what is wrong
+    return [name for name in (naming.token, *naming.tokens) if len(name) == REFERENCE and name.isalnum()]
 
 
 def _all(*parts: Mapping[str, T]) -> dict[str, T]:
