@@ -43,7 +43,8 @@ def run_host(
     """Serve until told to stop; `ready` is called once with the ports that are listened on, those of the doors last.
 
     `urgent` says which frames skip the queue (reversals). `doors` stand open beside the links: HTTP servers and clients. They
-    close first, while the host can still answer what came through them. Raises ConfigError when a port is in use.
+    close before the links, the last one first, while the host can still answer what came through them: a door through which a
+    host asks others stands before the one through which it is asked. Raises ConfigError when a port is in use.
     """
 
     async def serve() -> None:
