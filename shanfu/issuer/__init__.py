@@ -1,13 +1,16 @@
 """The issuer: the bank that gave out the card and keeps the account.
 
 In the world: customers, their accounts, the ledger, the cards; it says yes or no to every payment of its cards. It is asked by
-the network, over one link in the interbank dialect, and asks nobody but its HSM and its books. Administration (opening
+the network, over one link in the interbank dialect, and by the token service in JSON calls; it tells that service what happens
+to cards. Administration (opening
 accounts, issuing cards, reading the ledger) comes in through `admin`.
 
 Files in reading order: host (batches in, answers out), requests (what arrived), decide (the rules), record (what changes),
 reasons (the outcomes), prove (what the HSM is asked), answers, clearing (what time asks); books, and one file per book: cards,
 accounts, customers, journal, ledger; config, policy (with `policy.toml`); events (what is told), admin (the bank's counter),
-reconcile (what is compared in the end). Its link to the network, with sign-on, keys and cut-off, is `shanfu.hosts`.
+reconcile (what is compared in the end). For cards in phones: counter (what the token service asks), eligibility (may this card
+become a token), idv (is this its holder), token_policy; passwords, and the books tokens, codes, sms; inbox (who takes texts).
+Its link to the network, with sign-on, keys and cut-off, is `shanfu.hosts`.
 """
 
 from shanfu.hosts import LOOKUP, SEAL, JournalLine, install_key
@@ -16,6 +19,7 @@ from shanfu.issuer.admin import (
     AccountOrder,
     CardOrder,
     CardView,
+    Contact,
     account_names,
     balance,
     card_state,
@@ -27,6 +31,7 @@ from shanfu.issuer.admin import (
     open_accounts,
     open_customer,
     reset_pin,
+    set_contact,
     set_status,
     unlock_pin,
 )
@@ -34,10 +39,13 @@ from shanfu.issuer.books import SCHEMA, IssuerBooks
 from shanfu.issuer.cards import CardState, imk_label
 from shanfu.issuer.config import IssuerConfig, pvk_label
 from shanfu.issuer.host import Issuer
+from shanfu.issuer.inbox import codes_for_caller, messages_to, take_messages
 from shanfu.issuer.ledger import Chart, EntryKind, Line, TrialLine, statement, trial_balance
 from shanfu.issuer.policy import Limits, Policy
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.reconcile import PostingLine, journal_lines, postings_of, unbalanced
+from shanfu.issuer.sms import Message, Messenger
+from shanfu.issuer.token_policy import TokenPolicy, TokenProduct
 
 __all__ = [
     "LOOKUP",
@@ -51,6 +59,7 @@ __all__ = [
     "CardState",
     "CardView",
     "Chart",
+    "Contact",
     "EntryKind",
     "Issuer",
     "IssuerBooks",
@@ -58,14 +67,19 @@ __all__ = [
     "JournalLine",
     "Limits",
     "Line",
+    "Message",
+    "Messenger",
     "Policy",
     "PostingLine",
     "Reason",
+    "TokenPolicy",
+    "TokenProduct",
     "TrialLine",
     "account_name",
     "account_names",
     "balance",
     "card_state",
+    "codes_for_caller",
     "deposit",
     "imk_label",
     "install_key",
@@ -73,14 +87,17 @@ __all__ = [
     "issue_cards",
     "journal_lines",
     "list_accounts",
+    "messages_to",
     "open_account",
     "open_accounts",
     "open_customer",
     "postings_of",
     "pvk_label",
     "reset_pin",
+    "set_contact",
     "set_status",
     "statement",
+    "take_messages",
     "trial_balance",
     "unbalanced",
     "unlock_pin",

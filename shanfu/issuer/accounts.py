@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from sqlalchemy import Index
+
 from shanfu.issuer.tables import METADATA
 from shanfu.store import Shelf, book_of
 
-__all__ = ["ACCOUNTS", "BY_ACCOUNT", "Account", "AccountKind", "AccountState", "account_name"]
+__all__ = ["ACCOUNTS", "BY_ACCOUNT", "BY_OWNER", "OF_GROUP", "Account", "AccountKind", "AccountState", "account_name"]
 
 BY_ACCOUNT: Final = ("bucket", "account")
+BY_OWNER: Final = ("customer",)
+OF_GROUP: Final = ("account_group",)
 
 
 class AccountKind(StrEnum):
@@ -85,7 +89,7 @@ class Account:
             self.day_count = max(0, self.day_count - payments)
 
 
-ACCOUNTS: Final = Shelf(
-    book_of("accounts", METADATA, Account, "account"),
-    Account,
-)
+_TABLE: Final = book_of("accounts", METADATA, Account, "account")
+Index("accounts_customer", _TABLE.c.customer)
+Index("accounts_group", _TABLE.c.account_group)
+ACCOUNTS: Final = Shelf(_TABLE, Account)

@@ -9,36 +9,81 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shanfu.clock import local
-from shanfu.errors import NotFound
+from shanfu.errors import ConfigError, NotFound
 from shanfu.hosts import LOOKUP, SEAL
 from shanfu.hsm import HSM, Algorithm, Keyring
 from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, AccountKind, AccountState, account_name
 from shanfu.issuer.books import SHELVES
 from shanfu.issuer.cards import BY_CARD, CARDS, Card, CardState
-from shanfu.issuer.customers import CUSTOMERS, Customer
+from shanfu.issuer.customers import BY_CUSTOMER, CUSTOMERS, Customer
 from shanfu.issuer.ledger import ENTRIES, Chart, Entry, EntryKind, Move, internal, post
+from shanfu.issuer.passwords import set_mobile, set_password
 from shanfu.issuer.policy import Policy
 from shanfu.money import Currency
 from shanfu.pan import PAN
 from shanfu.store import Book, Statement, Store, Transaction, bucket_of
 
 __all__ = [
-    "AccountOrder", "CardOrder", "CardView", "account_names", "balance", "card_state", "deposit",
+    "AccountOrder", "CardOrder", "CardView", "Contact", "account_names", "balance", "card_state", "deposit",
     "issue_card", "issue_cards", "list_accounts", "open_account", "open_accounts", "open_customer", "reset_pin",
-    "set_status", "unlock_pin",
+    "set_contact", "set_status", "unlock_pin",
 ]  # fmt: skip
+
+REFERENCE_BYTES: Final = 16  # of a card's name outside the bank, which cannot be guessed
 
 
 # -- customers and accounts --------------------------------------------------------------------------------------------
 
 
-def open_customer(store: Store, customer: str, *, name: str, name_zh: str = "", now_ms: int, buckets: int = 1) -> Customer:
-    """Enter a customer under an identifier of the bank's choice; raise Conflict when it is taken."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """How a customer is reached outside the bank, and how he logs in to its app; "" for what he has not."""
+
+    mobile: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+
+def open_customer(
+    store: Store, customer: str, *, name: str, name_zh: str = "", now_ms: int, buckets: int = 1,
+    contact: Contact | None = None, hsm: HSM | None = None,
+) -> Customer:  # fmt: skip
+    """Enter a customer under an identifier of the bank's choice; raise Conflict when it is taken. A contact needs the HSM."""
     with store.begin() as tx:
         book = CUSTOMERS.open(tx)
-        row = book.add(Customer(bucket_of(customer, buckets), customer, name, name_zh, now_ms))
+        bucket = bucket_of(customer, buckets)
+        row = book.add(Customer(bucket, customer, name, name_zh, "", "", b"", now_ms, b"", "", 0, 0, now_ms))
+        if contact is not None:
+            _set_contact(tx, _required(hsm), row, contact=contact, now_ms=now_ms)
         book.save()
         return row
+
+
+def set_contact(store: Store, hsm: HSM, customer: str, *, contact: Contact, now_ms: int, buckets: int = 1) -> None:
+    """Change a customer's mobile number and password, as far as they are given; raise NotFound."""
+    with store.begin() as tx:
+        book, key = CUSTOMERS.open(tx), (bucket_of(customer, buckets), customer)
+        book.load(BY_CUSTOMER, [key])
+        row = book.find(BY_CUSTOMER, key)
+        if row is None:
+            raise NotFound(f"customer {customer}: there is none")
+        _set_contact(tx, hsm, row, contact=contact, now_ms=now_ms)
+        book.save()
+
+
+def _set_contact(tx: Transaction, hsm: HSM, row: Customer, *, contact: Contact, now_ms: int) -> None:
+    keys = Keyring(SHELVES.keys, tx, now_ms=now_ms)
+    keys.load([LOOKUP, SEAL])
+    if contact.mobile:
+        set_mobile(hsm, keys, row, mobile=contact.mobile, now_ms=now_ms)
+    if contact.password:
+        set_password(hsm, keys, row, contact.password)
+        row.wrong_logins = row.locked_until_ms = 0
+
+
+def _required(hsm: HSM | None) -> HSM:
+    if hsm is None:
+        raise ConfigError("customer: mobile number and password need the HSM")
+    return hsm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +212,8 @@ class CardOrder:
     state: CardState = CardState.ACTIVE
     pin_tries: int = 3
     atc: int = 0
+    reference: str = ""  # of the card that it replaces; a new one when there is none
+    generation: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +228,7 @@ class CardView:
     product: str
     pin_tries_left: int
     atc: int
+    reference: str  # its name outside the bank
 
 
 def issue_cards(store: Store, hsm: HSM, orders: Sequence[CardOrder], *, now_ms: int, buckets: int = 1) -> None:
@@ -193,8 +241,10 @@ def issue_cards(store: Store, hsm: HSM, orders: Sequence[CardOrder], *, now_ms: 
         contexts = [f"cards/{card}".encode() for card in cards]
         sealed = hsm.seal(keys.current(SEAL), list(zip(digits, contexts, strict=True)))
         book = CARDS.open(tx)
-        for order, card, box in zip(orders, cards, sealed, strict=True):
-            book.add(_new_card(order, card, box, (bucket_of(order.group, buckets), now_ms)))
+        fresh = hsm.random(REFERENCE_BYTES * len(orders)).hex()
+        for place, (order, card, box) in enumerate(zip(orders, cards, sealed, strict=True)):
+            row = book.add(_new_card(order, card, box, (bucket_of(order.group, buckets), now_ms)))
+            row.reference = order.reference or fresh[place * 2 * REFERENCE_BYTES :][: 2 * REFERENCE_BYTES]
         book.save()
 
 
@@ -208,7 +258,8 @@ def _new_card(order: CardOrder, card: str, sealed: bytes, where: tuple[int, int]
     algorithms = " ".join(algorithm.name for algorithm in order.algorithms)
     return Card(
         bucket, card, order.group, sealed, str(order.pan), order.psn, order.expiry, order.state.value, order.product,
-        order.imk_family, algorithms, order.pvki, order.pvv, order.pin_tries, order.atc, now_ms,
+        order.imk_family, algorithms, order.pvki, order.pvv, order.pin_tries, order.atc, order.reference, order.generation, 0,
+        now_ms,
     )  # fmt: skip
 
 
@@ -249,6 +300,7 @@ def card_state(store: Store, hsm: HSM, pan: PAN) -> CardView:
         product=card.product,
         pin_tries_left=card.pin_tries_left,
         atc=card.atc,
+        reference=card.reference,
     )
 
 

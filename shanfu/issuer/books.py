@@ -8,26 +8,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from shanfu.hosts import BY_NAME, MemberBooks, MemberShelves
+from shanfu.hosts import BY_NAME, DeskBooks, DeskShelves, MemberBooks, MemberShelves
 from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, account_name
 from shanfu.issuer.cards import BY_CARD, CARDS, Card
+from shanfu.issuer.codes import ASSERTIONS, CODES
 from shanfu.issuer.customers import CUSTOMERS
 from shanfu.issuer.journal import JOURNAL, JournalRow
 from shanfu.issuer.ledger import ENTRIES
 from shanfu.issuer.requests import Request
+from shanfu.issuer.sms import SMS
 from shanfu.issuer.tables import METADATA
+from shanfu.issuer.tokens import HEARD, TOKENS
 from shanfu.store import Schema, Sequencer, Transaction, bucket_of
 
-__all__ = ["SCHEMA", "SHELVES", "IssuerBooks"]
+__all__ = ["DESK", "SCHEMA", "SHELVES", "IssuerBooks"]
 
 SHELVES: Final = MemberShelves(METADATA)
+DESK: Final = DeskShelves(METADATA)
 SCHEMA: Final = Schema(party="issuer", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
 
 
 class IssuerBooks(MemberBooks):
     """The rows of one turn."""
 
-    __slots__ = ("_numbers", "accounts", "cards", "customers", "entries", "journal")
+    __slots__ = (
+        "_numbers", "accounts", "assertions", "cards", "codes", "customers", "desk", "entries", "heard", "journal", "logins",
+        "sms", "tokens",
+    )  # fmt: skip
 
     def __init__(self, tx: Transaction, *, now_ms: int, numbers: Sequencer) -> None:
         super().__init__(SHELVES, tx, now_ms=now_ms)
@@ -37,11 +44,19 @@ class IssuerBooks(MemberBooks):
         self.accounts = ACCOUNTS.open(tx)
         self.journal = JOURNAL.open(tx)
         self.entries = ENTRIES.open(tx)
+        self.desk = DeskBooks(DESK, tx, now_ms=now_ms)
+        self.tokens, self.heard, self.sms = TOKENS.open(tx), HEARD.open(tx), SMS.open(tx)
+        self.codes, self.assertions = CODES.open(tx), ASSERTIONS.open(tx)
+        self.logins = 0  # passwords that this turn has tried
 
     def save(self) -> None:
         """Write every changed and added row through the transaction."""
         super().save()
-        for book in (self.customers, self.cards, self.accounts, self.journal, self.entries):
+        self.desk.save()
+        for book in (
+            self.customers, self.cards, self.accounts, self.journal, self.entries,
+            self.tokens, self.heard, self.sms, self.codes, self.assertions,
+        ):  # fmt: skip
             book.save()
 
     def next_seq(self) -> int:

@@ -1,9 +1,13 @@
 """Cards: the sealed PAN and its look-up, what state the card is in, how its PIN and its cryptograms are checked.
 
-A card is found by the keyed hash of its PAN; the number itself lies sealed and is opened for nobody but administration,
-since a request brings the PAN with it. The ATC here is the last one whose cryptogram was right.
+A card is found by the keyed hash of its PAN; the number itself lies sealed and is opened for administration and for the token
+service alone, since a request brings the PAN with it. The ATC here is the last one whose cryptogram was right.
+
+Outside the bank a card is named by its `reference`, which says nothing and outlives the number: a card that replaces another
+takes its reference over, one `generation` later. Old numbers keep their rows, since refunds still name them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -16,9 +20,11 @@ from shanfu.issuer.reasons import Reason
 from shanfu.issuer.tables import METADATA
 from shanfu.store import Shelf, book_of
 
-__all__ = ["BY_CARD", "CARDS", "Card", "CardState", "imk_label"]
+__all__ = ["BY_CARD", "BY_GROUP", "BY_REFERENCE", "CARDS", "Card", "CardState", "imk_label", "newest"]
 
 BY_CARD: Final = ("card",)
+BY_GROUP: Final = ("account_group",)
+BY_REFERENCE: Final = ("reference",)
 
 
 class CardState(StrEnum):
@@ -59,7 +65,10 @@ def imk_label(family: str, algorithm: Algorithm, dki: int) -> str:
 
 @dataclass(slots=True)
 class Card:
-    """One card. `card` is the keyed hash of the PAN, `masked` what people see, `algorithms` names of `Algorithm`, spaced."""
+    """One card. `card` is the keyed hash of the PAN, `masked` what people see, `algorithms` names of `Algorithm`, spaced.
+
+    `event_ms` is when something last happened to it that its holder should be asked about: lost, stolen, found, replaced.
+    """
 
     bucket: int
     card: str
@@ -76,6 +85,9 @@ class Card:
     pvv: str = field(repr=False)
     pin_tries_left: int
     atc: int
+    reference: str
+    generation: int
+    event_ms: int
     since_ms: int
 
     @property
@@ -86,4 +98,14 @@ class Card:
 
 _TABLE: Final = book_of("cards", METADATA, Card, "card")
 Index("cards_card", _TABLE.c.card, unique=True)
+Index("cards_group", _TABLE.c.account_group)
+Index("cards_reference", _TABLE.c.reference)
 CARDS: Final = Shelf(_TABLE, Card)
+
+
+def newest(cards: Iterable[Card]) -> list[Card]:
+    """Return of each reference the card that is in use now."""
+    latest: dict[str, Card] = {}
+    for card in sorted(cards, key=lambda card: card.generation):
+        latest[card.reference] = card
+    return list(latest.values())

@@ -1,8 +1,8 @@
 """What an issuer must be told before it can open: who it is, who its network is, how long it may think, and its policy.
 
 Key labels are fixed by rule, so that key ceremonies and hosts agree without a table: `mmk/NETWORK` (the member's master key),
-`mak/NETWORK` and `pik/NETWORK` (working keys, from key resets), `seal` and `lookup` (our own books), `pvk/PVKI`, and for
-cards `imk-ac/FAMILY/ALGORITHM/DKI` (`cards.imk_label`).
+`mak/NETWORK` and `pik/NETWORK` (working keys, from key resets), `seal` and `lookup` (our own books), `pvk/PVKI`, for cards
+`imk-ac/FAMILY/ALGORITHM/DKI` (`cards.imk_label`), and `pan/INSTITUTION` (shared with the token service: card numbers in calls).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shanfu.hosts import MemberConfig
+from shanfu.errors import ConfigError
+from shanfu.hosts import MemberConfig, check_positive
 from shanfu.issuer.policy import Policy
 from shanfu.settings import read, take
 
@@ -33,6 +34,26 @@ class IssuerConfig(MemberConfig):
     name: str = "issuer"
     patience_ms: int = 20_000
     policy: Policy = field(default_factory=Policy.default)
+    tsp: str = "tsp/90100000"  # the token service of our cards, as it is named in calls
+    currency: str = "156"  # the bank's own: a card with several accounts shows this one in phones
+    ask_timeout_ms: int = 10_000
+
+    @property
+    def station(self) -> str:
+        """Our name in calls."""
+        return f"issuer/{self.institution}"
+
+    @property
+    def pan(self) -> str:
+        """Label of the key for card numbers that token service and issuer share."""
+        return f"pan/{self.institution}"
+
+    def check(self) -> None:
+        """Raise ConfigError when a value makes no sense."""
+        MemberConfig.check(self)
+        check_positive(self, self.name, "ask_timeout_ms")
+        if not self.tsp.startswith("tsp/"):
+            raise ConfigError(f"{self.name}: tsp is {self.tsp!r}, a token service is named tsp/INSTITUTION")
 
     @classmethod
     def load(cls, table: Mapping[str, Any]) -> "IssuerConfig":

@@ -1,5 +1,8 @@
 """The issuing bank's host: batches in, answers out, through load → prove → decide → record.
 
+The network asks for payments (interbank messages under the link's MAC); the token service asks about customers and cards (JSON
+calls: the desk, with `counter` and `idv` behind it). Both are worked in the order of arrival.
+
 A batch is worked in stretches: network management changes keys, so what comes before a key reset is proved under the old ones
 and what comes after under the new. Within a stretch each table is read once and each kind of proof asked for once; decisions
 are then made one after the other on the loaded rows, so two payments of one account, or one request twice, see each other.
@@ -12,23 +15,27 @@ from dataclasses import dataclass
 
 from shanfu.errors import DecodeError
 from shanfu.events import Event
-from shanfu.hosts import MemberManagement, interbank_event, rejected, seal_interbank
+from shanfu.hosts import Desk, MemberManagement, interbank_event, rejected, seal_interbank
 from shanfu.hsm import HSM, KeyBlock, Proof
 from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, is_request
 from shanfu.issuer.accounts import Account, account_name
 from shanfu.issuer.answers import MACED, answer, chip_answer
-from shanfu.issuer.books import IssuerBooks
+from shanfu.issuer.books import DESK, IssuerBooks
 from shanfu.issuer.clearing import clear_closed_days, release_lapsed
 from shanfu.issuer.config import IssuerConfig
+from shanfu.issuer.counter import Counter
 from shanfu.issuer.decide import Facts, decide, repeated
 from shanfu.issuer.events import decision_event
+from shanfu.issuer.idv import IDV
 from shanfu.issuer.journal import JOURNAL, JournalRow
 from shanfu.issuer.prove import Prover
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.record import record
 from shanfu.issuer.requests import Kind, Request, read
+from shanfu.issuer.sms import Box, Messenger
 from shanfu.links import Inbound, Outbound, Turn
 from shanfu.links import Kind as Arrival
+from shanfu.messages import Call, Problem, Reply, is_json_frame
 from shanfu.store import Sequencer, Transaction
 
 __all__ = ["Issuer"]
@@ -50,12 +57,18 @@ class Case:
 class Issuer:
     """The bank that issued the card. With `watch` it tells every frame and every decision as events."""
 
-    def __init__(self, config: IssuerConfig, hsm: HSM, watch: bool = False) -> None:
+    def __init__(self, config: IssuerConfig, hsm: HSM, watch: bool = False, *, messenger: Messenger | None = None) -> None:
         config.check()
         self.name, self._config, self._watch = config.name, config, watch
         self._hsm, self._prover = hsm, Prover(hsm, config)
         self._management = MemberManagement[IssuerBooks](config, hsm)
         self._numbers = Sequencer(JOURNAL.table)
+        texts = messenger or Box(hsm)
+        self._idv, counter = IDV(config, hsm, texts), Counter(config, hsm, texts)
+        self._desk = Desk[IssuerBooks](
+            "issuer", DESK, served={**counter.served(), **self._idv.served()}, answered=counter.answered(),
+            timeout_ms=config.ask_timeout_ms,
+        )  # fmt: skip
         self._mak: KeyBlock | None = None  # the last one seen, for refusals that cannot look into the books
 
     # -- the three questions a host is asked ---------------------------------------------------------------------------
@@ -68,6 +81,11 @@ class Issuer:
         """Work a batch in the order of arrival."""
         turn, stretch = Turn(), list[Request]()
         for inbound in batch:
+            if inbound.station != self._config.network and inbound.kind is Arrival.FRAME and is_json_frame(inbound.frame):
+                self._work(stretch, books, turn)
+                stretch = []
+                self._called(inbound, books, turn)
+                continue
             frame = self._open(inbound, books, turn)
             if frame is not None and frame.message.mti[:2] in MACED and is_request(frame.message.mti):
                 stretch.append(self._read(inbound, frame, books))
@@ -82,7 +100,7 @@ class Issuer:
         return turn
 
     def due(self, books: IssuerBooks) -> Turn:
-        """Ask again for an unanswered sign-on, clear closed days, release lapsed holds; a bounded number of rows."""
+        """Ask again for an unanswered sign-on, clear closed days, release lapsed holds, send notices; bounded in rows."""
         turn = Turn()
         for frame in self._management.unanswered(books):
             self._send(turn, books, frame, encode_interbank(frame))
@@ -90,6 +108,8 @@ class Issuer:
             self._tell(turn, books, f"cleared {cleared} held payments of closed days")
         if lapsed := release_lapsed(books, days=self._config.policy.hold_days):
             self._tell(turn, books, f"released {lapsed} holds that lapsed")
+        self._idv.due(books)
+        self._desk.due(books, turn, caller=self._config.station)
         return turn
 
     def refuse(self, inbound: Inbound, fault: Exception, now_ms: int) -> Turn:
@@ -97,7 +117,10 @@ class Issuer:
         turn = Turn()
         what = f"message not worked: {type(fault).__name__}"
         turn.events.append(Event(source=self.name, title=what, reason=Reason.MALFUNCTION.name, at_ms=now_ms))
-        if inbound.kind is not Arrival.FRAME or inbound.station != self._config.network:
+        if inbound.kind is not Arrival.FRAME:
+            return turn
+        if inbound.station != self._config.network:
+            turn.outbound.extend(self._desk.refuse(inbound, fault) if is_json_frame(inbound.frame) else ())
             return turn
         try:
             frame = decode_interbank(inbound.frame)
@@ -132,6 +155,14 @@ class Issuer:
             event = interbank_event(inbound.frame, frame.message, source=inbound.station, target=self.name, at_ms=books.now_ms)
             turn.events.append(event)
         return frame
+
+    def _called(self, inbound: Inbound, books: IssuerBooks, turn: Turn) -> None:
+        """Work a call of the token service, or its reply to ours."""
+        message: Call | Reply | Problem = self._desk.read(inbound)
+        if isinstance(message, Problem):
+            self._tell(turn, books, f"dropped a frame from {inbound.station}: {message.detail}")
+        else:
+            self._desk.work([(inbound, message)], books, turn)
 
     def _reject(self, inbound: Inbound, turn: Turn) -> None:
         if (back := rejected(inbound.frame)) is not None:

@@ -1,4 +1,5 @@
-"""The issuer's rules of risk, as its risk department writes them: limits, PIN tries, ATC window, what CVR and TVR refuse.
+"""The issuer's rules of risk, as its risk department writes them: limits, PIN tries, ATC window, what CVR and TVR refuse,
+and what cards in phones may do (`token_policy`).
 
 A policy is data: `policy.toml` beside this file is the example and what the sandbox uses; another file of that form replaces
 it. `decide` reads nothing but the `Policy` value. Flags are named as in the bit tables (EMV Book 3 C5, JR/T 0025.5).
@@ -14,6 +15,7 @@ from typing import Any
 
 from shanfu.emv import CVR, TVR
 from shanfu.errors import ConfigError
+from shanfu.issuer.token_policy import TokenPolicy
 from shanfu.money import Currency, Money
 from shanfu.settings import only, take
 
@@ -41,6 +43,7 @@ class Policy:
     refuse_tvr: int = 0
     hold_days: int = 30
     refund_months: int = 18
+    tokens: TokenPolicy = field(default_factory=TokenPolicy)
 
     @classmethod
     def default(cls) -> "Policy":
@@ -58,7 +61,7 @@ class Policy:
     @classmethod
     def of(cls, table: Mapping[str, Any], *, where: str = "policy") -> "Policy":
         """Build a policy from its tables; raise ConfigError for unknown keys, currencies, flags and for wrong types."""
-        names = ("chip", "holds", "limits", "pin", "refunds", "velocity")
+        names = ("chip", "holds", "limits", "pin", "refunds", "tokens", "velocity")
         parts: dict[str, dict[str, Any]] = {name: take(table, name, {}, where=where) for name in names}
         only(table, names, where)
         only(parts["chip"], ("atc_window", "refuse_cvr", "refuse_tvr"), f"{where} [chip]")
@@ -84,6 +87,7 @@ class Policy:
             refuse_tvr=_mask(TVR, take(chip, "refuse_tvr", [], where=where), f"{where} refuse_tvr"),
             hold_days=_positive(parts["holds"], "days", 30, where),
             refund_months=_positive(parts["refunds"], "months", 18, where),
+            tokens=TokenPolicy.of(parts["tokens"], where=f"{where} [tokens]"),
         )
 
 

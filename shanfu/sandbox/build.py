@@ -21,6 +21,7 @@ from shanfu.pan import PAN
 from shanfu.sandbox.apis import grant_credentials
 from shanfu.sandbox.ceremony import Bureau, Components, components
 from shanfu.sandbox.people import (
+    APP_PASSWORD,
     APPS,
     BINS,
     CARDS,
@@ -178,7 +179,10 @@ class _Builder:
             self._key(name, issuer.imk_label("sandbox", ALGORITHMS[word], 1), imk_ac)
         people = [person for person in PEOPLE if person.bank == bank.name]
         for person in people:
-            issuer.open_customer(store, person.name, name=person.title, name_zh=person.title_zh, now_ms=self.now_ms)
+            contact = issuer.Contact(mobile=person.mobile, password=APP_PASSWORD)
+            issuer.open_customer(
+                store, person.name, name=person.title, name_zh=person.title_zh, now_ms=self.now_ms, contact=contact, hsm=hsm
+            )
             for kind, code, amount in person.accounts:
                 self._open_account(store, person.name, (kind, code, amount))
         bureau, holders = Bureau(hsm), {person.name for person in people}

@@ -1,4 +1,4 @@
-"""Format 1 of the issuer's books: people and cards, money, the link; the tables as they were on the first day."""
+"""Format 1 of the issuer's books: people and cards, money, cards in phones, the two wires; as they were on the first day."""
 
 from typing import Any
 
@@ -13,12 +13,23 @@ def upgrade() -> None:
     """Lead from nothing to this format."""
     people_and_cards()
     money()
+    phones()
+    proofs()
+    desk()
     link()
 
 
 def people_and_cards() -> None:
     """Customers, accounts, cards."""
-    table("customers", text("customer"), text("name"), text("name_zh"), number("since_ms"))
+    table(
+        "customers",
+        *(text(name) for name in ("customer", "name", "name_zh", "mobile", "mobile_hint")),
+        octets("mobile_sealed"),
+        number("mobile_since_ms"),
+        octets("salt"),
+        text("password"),
+        *(number(name) for name in ("wrong_logins", "locked_until_ms", "since_ms")),
+    )
     table(
         "accounts",
         text("account"),
@@ -27,15 +38,21 @@ def people_and_cards() -> None:
         text("day"),
         *(number(name) for name in ("day_minor", "day_count", "since_ms")),
     )
+    op.create_index("accounts_customer", "accounts", ["customer"])
+    op.create_index("accounts_group", "accounts", ["account_group"])
     table(
         "cards",
         text("card"),
         text("account_group"),
         octets("pan_sealed"),
         *(text(name) for name in ("masked", "psn", "expiry", "state", "product", "imk_family", "algorithms", "pvki", "pvv")),
-        *(number(name) for name in ("pin_tries_left", "atc", "since_ms")),
+        *(number(name) for name in ("pin_tries_left", "atc")),
+        text("reference"),
+        *(number(name) for name in ("generation", "event_ms", "since_ms")),
     )
     op.create_index("cards_card", "cards", ["card"], unique=True)
+    op.create_index("cards_group", "cards", ["account_group"])
+    op.create_index("cards_reference", "cards", ["reference"])
 
 
 def money() -> None:
@@ -66,6 +83,74 @@ def money() -> None:
     )
 
 
+def phones() -> None:
+    """Tokens of our cards, and how far the token service was heard."""
+    where = ("token", "card", "customer", "trid", "device", "device_name", "device_model", "storage", "colour", "reasons")
+    table(
+        "tokens",
+        *(text(name) for name in where),
+        number("tries_left"),
+        *(text(name) for name in ("proofs", "state", "suspended_by")),
+        number("version"),
+        *(text(name) for name in ("token_last4", "pan_last4", "expiry", "par", "assurance", "reason")),
+        *(number(name) for name in ("asked_ms", "changed_ms")),
+    )
+    op.create_index("tokens_card", "tokens", ["card"])
+    table("heard", text("sender"), number("number"), number("asked_ms"))
+
+
+def proofs() -> None:
+    """One-time codes, logins, and the texts that go out."""
+    table(
+        "codes",
+        text("token"),
+        number("number"),
+        *(text(name) for name in ("card", "method", "digest", "message", "state")),
+        *(number(name) for name in ("sent_ms", "expires_ms")),
+        keys=2,
+    )
+    op.create_index("codes_card", "codes", ["card", "sent_ms"])
+    table("assertions", *(text(name) for name in ("assertion", "customer", "token")), number("at_ms"), number("expires_ms"))
+    op.create_index("assertions_age", "assertions", ["expires_ms"])
+    table(
+        "sms",
+        *(text(name) for name in ("message", "mobile", "hint", "token")),
+        octets("body"),
+        text("state"),
+        *(number(name) for name in ("at_ms", "expires_ms")),
+    )
+    op.create_index("sms_mobile", "sms", ["mobile"])
+    op.create_index("sms_token", "sms", ["token"])
+    waiting_index("sms_waiting", "sms", "expires_ms")
+
+
+def desk() -> None:
+    """What the JSON wire remembers."""
+    origin = (octets("body"), octets("origin"))
+    table("answered", text("call"), text("digest"), number("status"), *origin, number("at_ms"))
+    op.create_index("answered_age", "answered", ["at_ms"])
+    table(
+        "asked",
+        number("seq"),
+        *(text(name) for name in ("op", "station")),
+        *(octets(name) for name in ("about", "origin")),
+        text("state"),
+        number("deadline_ms"),
+    )
+    waiting_index("asked_waiting", "asked", "deadline_ms")
+    table(
+        "notices",
+        text("receiver"),
+        number("number"),
+        text("op"),
+        octets("body"),
+        text("state"),
+        *(number(name) for name in ("tries", "due_ms")),
+        keys=2,
+    )
+    waiting_index("notices_open", "notices", "due_ms")
+
+
 def link() -> None:
     """Keys, the link's state, the closed days."""
     table("days", text("business_date"), number("closed_ms"))
@@ -80,6 +165,12 @@ def table(name: str, *columns: sa.Column[Any], keys: int = 1) -> None:
     bucket = sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False)
     primary = sa.PrimaryKeyConstraint("bucket", *(column.name for column in columns[:keys]))
     op.create_table(name, bucket, *columns, primary, sqlite_with_rowid=False)
+
+
+def waiting_index(name: str, table_name: str, column: str) -> None:
+    """An index over the rows that still wait."""
+    where = sa.text("state = 'WAITING'")
+    op.create_index(name, table_name, [column], sqlite_where=where, postgresql_where=where)
 
 
 def text(name: str) -> sa.Column[Any]:
