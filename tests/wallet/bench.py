@@ -256,9 +256,13 @@ class Cloud:
             issued_ms=now_ms, expires_ms=now_ms + policy.ttl_s * 1000, scheme=policy.scheme,
         )  # fmt: skip
         token.atc_high = terms.atc_last
-        context = f"keys/{body.token}/{terms.index}/{terms.sequence}".encode()
+        return self.wrapped(device, body.token, terms)
+
+    def wrapped(self, device: str, name: str, terms: KeySetTerms) -> wallet.KeySet:
+        """Derive a key set, wrap it for the device, and keep it for repeats."""
+        token, context = self.tokens[name], f"keys/{name}/{terms.index}/{terms.sequence}".encode()
         wrapped = wrap_secret(self.devices[device].wrap, self.keys(token, terms), context=context)
-        made = token.sets[body.sequence] = wallet.KeySet(token=body.token, terms=terms, wrapped=wrapped.hex())
+        made = token.sets[terms.sequence] = wallet.KeySet(token=name, terms=terms, wrapped=wrapped.hex())
         return made
 
     def keys_confirm(self, device: str, body: wallet.ConfirmKeys) -> Any:
