@@ -5,9 +5,9 @@ key sets and news; and by the token service, which tells it what became of token
 requestor of each bank's app, and its HSM, which derives the keys and wraps them for one device: no host ever sees one.
 
 Files in reading order: host (a turn), gate (whether a call is that phone's), enrolling (devices and sessions), accounts (login,
-cards, ID&V), replenish (key sets and profiles), changes (what a holder does), mirror (notices); decide (the rules), reasons
-(the refusals), attestation (who vouches for a phone), prove (what the HSM is asked), events (what is told); books, and one file
-per book: devices, sessions, tokens, key_sets, pushes; config, admin (the desk).
+cards, ID&V), replenish (key sets and profiles), changes (what a holder does), asking (of the token service), mirror (what it
+tells); decide (the rules), reasons (the refusals), attestation (who vouches for a phone), prove (what the HSM is asked), events
+(what is told); books, and one file per book: devices, sessions, tokens, key_sets, pushes; config, admin (the desk).
 """
 
 from shanfu.cloud.admin import (

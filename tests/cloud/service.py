@@ -35,11 +35,11 @@ from shanfu.messages import (
     unpack,
     wallet,
 )
-from shanfu.tokens import KeyScheme, key_index_now
+from shanfu.tokens import KeyScheme, key_index_now, token_number
 
 TRID = "90100000001"
 TSP = "tsp/90100000"
-NUMBERS = {1: "6250940000000019", 2: "6250940000000027"}
+NUMBERS = {serial: token_number("625094", serial).digits for serial in range(1, 40)}
 USES = 10
 
 __all__ = ["NUMBERS", "TRID", "TSP", "CardEvent", "Service"]

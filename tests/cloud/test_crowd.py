@@ -11,6 +11,7 @@ from shanfu.cloud.changes import Changes
 from shanfu.hsm import SoftHSM
 from shanfu.links import Inbound, Worker
 from shanfu.messages import Problem, Reply, decoded, pack, unpack, wallet
+from shanfu.store import Transaction
 from tests.cloud.world import Phone, World, said, send_all
 
 PHONES = 12
@@ -49,6 +50,34 @@ def test_one_turn_opens_the_app_on_many_phones(world: World, crowd: list[Phone])
     assert {said(answer) for answer in answers} == {"News"}
     assert world.net.worker("cloud").tally.commits == commits + 1
     assert hsm.asked == {"verify_signatures": 1, "unseal_sessions": 1, "seal_sessions": 1}
+
+
+@pytest.mark.parametrize("op", ["news.take", "keys.replenish"])
+def test_a_turn_asks_the_books_no_oftener_for_more_phones(
+    world: World, crowd: list[Phone], monkeypatch: pytest.MonkeyPatch, op: str
+) -> None:
+    """One query a table, however many phones there are; a tick and the first statement of a kind cost nothing more."""
+    queries: list[str] = []
+    rows = Transaction.rows
+
+    def counted(self: Transaction, statement: Any, params: Any = ()) -> Any:
+        queries.append(statement.compiled(self.dialect)[0])
+        return rows(self, statement, params)
+
+    for phone in crowd:
+        phone.login()
+        phone.add()
+    asked = {"news.take": wallet.NewsAsked()}
+    monkeypatch.setattr(Transaction, "rows", counted)
+    counts = []
+    for phones in (crowd[:2], crowd[2:]):
+        calls = [
+            (phone, phone.call(op, asked.get(op) or wallet.ReplenishKeys(token=phone.token, sequence=1))) for phone in phones
+        ]
+        queries.clear()
+        assert {reply.status for reply in send_all(calls)} == {200}
+        counts.append(len(queries))
+    assert counts[0] >= counts[1]
 
 
 def test_the_key_sets_of_a_turn_are_derived_together(world: World, phone: Phone) -> None:
