@@ -3,10 +3,12 @@
 import pytest
 
 from shanfu.errors import ConfigError, Conflict, NotFound
-from shanfu.messages import Actor, KeyPolicy, TokenState
-from shanfu.messages.requestor import FindTokens, ProfileAsked, Since
+from shanfu.links import Inbound
+from shanfu.messages import Actor, Call, KeyPolicy, TokenState, encoded, pack
+from shanfu.messages.requestor import ChangeToken, FindTokens, ProfileAsked, Since
 from shanfu.messages.wallet import LoggedIn, Login
 from shanfu.pan import PAN
+from shanfu.store import Params, Statement, Transaction
 from shanfu.tsp import (
     RangeOrder,
     RequestorOrder,
@@ -362,3 +364,24 @@ def test_settings_that_make_no_sense(odd) -> None:
 def test_settings() -> None:
     config = TSPConfig.load({"requestors": [TRID], "velocity": {"devices_of_card": 2}})
     assert (config.requestors, config.velocity.devices_of_card, config.station) == ((TRID,), 2, "tsp/90100000")
+
+
+def test_a_crowds_tokens_are_fetched_by_one_query(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = [service.active(service.card(f"card-{n}", n), f"phone-{n}").token for n in range(1, 9)]
+    asked: list[str] = []
+    rows = Transaction.rows
+
+    def counting(self: Transaction, statement: Statement, params: Params = ()) -> list[Params]:
+        asked.append(statement.compiled("sqlite")[0])
+        return rows(self, statement, params)
+
+    monkeypatch.setattr(Transaction, "rows", counting)
+    batch = []
+    for token in tokens:
+        body = encoded(ChangeToken(tokens=(token,), actor=A.CARDHOLDER))
+        call = Call(id=token, op="tsp.suspend", caller=f"requestor/{TRID}", body=body)
+        service._ops[token] = "tsp.suspend"
+        batch.append(Inbound("cloud", pack(call)))
+    service.arrive(*batch)
+    assert sum("FROM json_each(:keys) AS k CROSS JOIN tsp_tokens" in text.replace("?", ":keys") for text in asked) == 1
+    assert {service.view(token).state for token in tokens} == {S.SUSPENDED}
