@@ -6,10 +6,12 @@ PAN a token stands for and whether the payment may go on. It asks issuers whethe
 verify their customers. Requestors and issuers are told of every change until they acknowledge it.
 
 Files in reading order: host (batches in, answers out); the life of tokens: life_cycle (the table), changes (how it is applied),
-vault (tokens, cards, PARs), requestors (who may ask), enrolments, diary; payments: payment, key_sets; books, tables, config.
+vault (tokens, cards, PARs), requestors (who may ask), enrolments, diary; payments: payment (what the network asks), checks (the
+table), resolve (the judgement), window, limits, record (what changes), history, key_sets, key_desk (what the key cloud asks);
+books, tables, config.
 """
 
-from shanfu.hosts import LOOKUP, SEAL, install_key
+from shanfu.hosts import LOOKUP, SEAL, JournalLine, install_key
 from shanfu.tsp.admin import (
     Paid,
     RangeOrder,
@@ -31,9 +33,11 @@ from shanfu.tsp.admin import (
 )
 from shanfu.tsp.books import SCHEMA, TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
+from shanfu.tsp.checks import TOKEN_CHECKS, Check, Verdict
 from shanfu.tsp.config import VAULT, TSPConfig, VelocityRules, imk_label, pan_label
 from shanfu.tsp.decision import Decision, combine, narrowed
 from shanfu.tsp.diary import Channel, DiaryRow
+from shanfu.tsp.history import journal_lines
 from shanfu.tsp.host import TSP
 from shanfu.tsp.life_cycle import TRANSITIONS, Outcome, Result, Rule, Step, step
 from shanfu.tsp.reconcile import Drift, DriftKind, compare, mend
@@ -45,15 +49,18 @@ __all__ = [
     "PREFIX",
     "SCHEMA",
     "SEAL",
+    "TOKEN_CHECKS",
     "TRANSITIONS",
     "TSP",
     "VAULT",
     "Cause",
     "Channel",
+    "Check",
     "Decision",
     "DiaryRow",
     "Drift",
     "DriftKind",
+    "JournalLine",
     "LifeCycle",
     "Outcome",
     "Paid",
@@ -67,6 +74,7 @@ __all__ = [
     "TSPConfig",
     "TokenCase",
     "VelocityRules",
+    "Verdict",
     "add_token_range",
     "combine",
     "compare",
@@ -75,6 +83,7 @@ __all__ = [
     "find_number",
     "imk_label",
     "install_key",
+    "journal_lines",
     "list_ranges",
     "list_requestors",
     "list_tokens",

@@ -9,21 +9,22 @@ token's number, only the token's reference and a keyed hash: money goes to the P
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 import msgspec
 from sqlalchemy import Index, bindparam
 
+from shanfu.hosts import JournalLine, Lines, State
 from shanfu.messages import ExplainStep, TransactionView
-from shanfu.store import Shelf, Statement, book_of
+from shanfu.store import Shelf, Statement, Store, book_of
 from shanfu.tsp.interbank import Kind
 from shanfu.tsp.tables import METADATA, PREFIX
 
 __all__ = [
-    "BY_NAME", "BY_RRN", "FORMAT", "HISTORY", "PAGE", "RECENT", "HistoryRow", "HistoryState", "Step", "explained", "packed",
-    "view",
+    "BY_NAME", "BY_RRN", "FORMAT", "HISTORY", "PAGE", "RECENT", "HistoryRow", "HistoryState", "Step", "explained",
+    "journal_lines", "packed", "view",
 ]  # fmt: skip
 
 FORMAT: Final = 1
@@ -68,6 +69,7 @@ class HistoryRow:
     number: str
     token: str
     trid: str
+    issuer: str
     sequence: int
     atc: int
     un: str
@@ -119,6 +121,18 @@ def explained(row: HistoryRow) -> tuple[ExplainStep, ...]:
         return ()
     kept = msgspec.json.decode(row.explain, type=list[Step])
     return tuple(ExplainStep(check=check, passed=passed, detail=detail) for check, passed, detail in kept)
+
+
+_LINES: Final = Lines(HISTORY, JournalLine)
+_AS_JOURNAL: Final = {HistoryState.RESOLVED.value: State.WAITING.value, HistoryState.REFUSED.value: State.DECLINED.value}
+
+
+def journal_lines(store: Store, date: str) -> list[JournalLine]:
+    """Return the token payments of a business date (YYYYMMDD) as reconciliation compares them, in the order of arrival.
+
+    A resolved payment whose outcome has not come waits; what was refused here is declined, as it is at the network.
+    """
+    return [replace(line, state=_AS_JOURNAL.get(line.state, line.state)) for line in _LINES(store, date)]
 
 
 def view(row: HistoryRow) -> TransactionView:

@@ -18,8 +18,6 @@ from shanfu.tsp.vault import TokenRow
 
 __all__ = ["counter_of", "enter", "note_outcome", "reverse"]
 
-MERCHANT: int = 40  # characters of DE43 that people may see
-
 
 def enter(books: TSPBooks, facts: Facts, resolution: Resolution, *, seq: int) -> HistoryRow:
     """Count what the payment takes, and enter its row."""
@@ -50,13 +48,18 @@ def _row(facts: Facts, *, seq: int) -> HistoryRow:
     request, token = facts.request, facts.token
     text = request.message.text
     bucket = token.bucket if token else bucket_of(request.number, facts.config.buckets)
-    reference, trid = (token.token, token.trid) if token else ("", "")
+    reference, trid, issuer = (token.token, token.trid, token.issuer) if token else ("", "", "")
     return HistoryRow(
         bucket, seq, FORMAT, request.business_date, "", request.institution, request.currency, request.name,
         request.message.mti, text(3, ""), request.kind.name, request.rrn, text(7, ""), request.amount_minor, request.number,
-        reference, trid, 0, -1, "", HistoryState.REFUSED.value, "", "", "", "", " ".join(text(43, "").split())[:MERCHANT], b"",
+        reference, trid, issuer, 0, -1, "", HistoryState.REFUSED.value, "", "", "", "", _words(text(43, "")), b"",
         facts.now_ms,
     )  # fmt: skip
+
+
+def _words(merchant: str) -> str:
+    """Return DE43 without the spaces that fill it."""
+    return " ".join(merchant.split())
 
 
 def note_outcome(facts: Facts) -> Verdict:

@@ -7,7 +7,7 @@ import pytest
 
 from shanfu.iso8583 import Message
 from shanfu.links import Inbound
-from shanfu.tsp import PREFIX, install_key
+from shanfu.tsp import PREFIX, install_key, journal_lines
 from tests.tsp.payhouse import NETWORK, PayHouse, Phone, verdict
 
 DAY_MS = 24 * 3_600_000
@@ -290,3 +290,26 @@ def test_a_store_that_is_opened_again_remembers(tmp_path: Path) -> None:
     again = house.purchase(phone)
     again.fields[55] = request.fields[55]
     assert house.said(again) == ("59", "ATC_OUT_OF_WINDOW")
+
+
+# -- what reconciliation compares --------------------------------------------------------------------------------------
+
+
+def test_the_lines_of_a_day(house: PayHouse) -> None:
+    phone = house.token()
+    payments = [house.pay(phone, 100 + place) for place in range(4)]
+    house.ask(house.outcome(payments[0]))
+    house.ask(house.outcome(payments[1], "51"))
+    house.ask(house.follow_up("0420", payments[2]))
+    refused = house.purchase(phone, 777, t9F26=bytes(8))
+    house.ask(refused)
+    lines = journal_lines(house.store, "20260105")
+    assert [(line.amount_minor, line.state, line.response_code, line.issuer) for line in lines] == [
+        (100, "APPROVED", "00", "99010000"),
+        (101, "DECLINED", "51", "99010000"),
+        (102, "REVERSED", "00", "99010000"),
+        (103, "WAITING", "00", "99010000"),
+        (777, "DECLINED", "59", "99010000"),
+    ]
+    assert lines[0].rrn == payments[0].text(37)
+    assert journal_lines(house.store, "20260106") == []

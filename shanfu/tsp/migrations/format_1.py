@@ -127,7 +127,7 @@ def payments() -> None:
             text, "business_date", "batch", "institution", "currency", "name", "mti", "processing_code", "kind", "rrn", "sent"
         ),
         number("amount_minor"),
-        *each(text, "number", "token", "trid"),
+        *each(text, "number", "token", "trid", "issuer"),
         *each(number, "sequence", "atc"),
         *each(text, "un", "state", "response_code", "reason", "auth_code", "original", "merchant"),
         octets("explain"),
