@@ -24,6 +24,7 @@ from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.config import TSPConfig
 from shanfu.tsp.diary import OF_TOKEN, Channel
 from shanfu.tsp.numbers import Numbers
+from shanfu.tsp.provisioning import is_month
 from shanfu.tsp.renewal import follow
 from shanfu.tsp.vault import CardRow, CardState, TokenRow, view_of
 
@@ -54,6 +55,8 @@ class CardEvents:
         books, card = visit.books, visit.books.card(visit.name, asked.card)
         if card is None:
             return issuing.TokenChanges()
+        if asked.expiry and not is_month(asked.expiry):
+            return problem(ProblemCode.FORMAT, "expiry: a year and a month, YYMM")
         happened_ms = min(asked.at_ms or books.now_ms, books.now_ms)
         tokens = [token for token in books.tokens_of_card(card.issuer, card.card) if token.state not in UNTOUCHED]
         case = _Case(books, card, asked, tokens, happened_ms=happened_ms, newest=happened_ms >= card.told_ms)

@@ -46,7 +46,7 @@ from shanfu.tsp.requestors import RequestorRow
 from shanfu.tsp.vault import BY_DEVICE, BY_PAN, CardRow, CardState, TokenRow, view_of
 from shanfu.tsp.velocity import DAY_MS, HALF_YEAR_MS, LIVING, Facts, marks_of
 
-__all__ = ["Provisioning", "expiry_after", "expiry_ms"]
+__all__ = ["Provisioning", "expiry_after", "expiry_ms", "is_month"]
 
 NO_IDV, BY_ACCOUNT_CHECK = "00", "10"  # token assurance methods (EMVCo): none performed; card issuer account verification
 
@@ -153,6 +153,8 @@ class Provisioning:
             pan = self._numbers.open_pan(books, answer.pan, issuer=token.issuer, card=token.card)
         except IntegrityError:
             return self._dropped(books, token, enrolment, "PAN_UNREADABLE")
+        if _unusable(answer):
+            return self._dropped(books, token, enrolment, "CARD_DATA_UNUSABLE")
         if (living := self._living(books, token, pan)) is not None:
             return self._kept(books, token, enrolment, living=living)
         return self._created(books, token, answer, made=_Made(enrolment, decision, reasons, pan))
@@ -271,6 +273,7 @@ class _Made:
     pan: PAN
 
 
+MOST_USES: Final = 1_000  # of one key set; a token has 65,535 in all
 LONGEST: Final = 64  # of names that others choose: they become rows of ours
 
 
@@ -285,6 +288,23 @@ def _malformed(asked: requestor.RequestToken) -> str:
     if len(asked.reasons) > 20 or any(not word or len(word) > LONGEST or " " in word for word in asked.reasons):
         return f"reasons: at most 20 words of 1 to {LONGEST} characters"
     return ""
+
+
+def _unusable(judged: issuing.CardJudged) -> bool:
+    """Whether no token could be made of what the issuer says: its card's data have a wrong form, or its keys could not pay."""
+    policy = judged.policy
+    digits = len(judged.currency) == 3 and len(judged.psn) == 2 and (judged.currency + judged.psn).isdecimal()
+    lives = 0 < policy.max_uses <= MOST_USES and policy.ttl_s > 0 and policy.max_amount > 0
+    return not (digits and lives and is_month(judged.expiry) and len(judged.label) <= LONGEST)
+
+
+def is_month(text: str) -> bool:
+    """Whether this is a YYMM.
+
+    >>> is_month("2912"), is_month("2913"), is_month("")
+    (True, False, False)
+    """
+    return len(text) == 4 and text.isascii() and text.isdigit() and "01" <= text[2:] <= "12"
 
 
 def expiry_after(now_ms: int, months: int) -> str:

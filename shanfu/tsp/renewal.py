@@ -9,8 +9,8 @@ from shanfu.messages import Actor, LifeCycleEvent, TokenState
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.life_cycle import Result
-from shanfu.tsp.provisioning import expiry_after, expiry_ms
-from shanfu.tsp.vault import CardState, TokenRow, policy_of
+from shanfu.tsp.provisioning import expiry_after, expiry_ms, is_month
+from shanfu.tsp.vault import CardRow, CardState, TokenRow, policy_of
 
 __all__ = ["follow", "renew", "resume"]
 
@@ -21,10 +21,10 @@ def renew(life: LifeCycle, books: TSPBooks, token: TokenRow, cause: Cause, *, mo
     """Extend a token's expiry, to `wanted` (YYMM) if that is sooner than the full span; return the result's name."""
     card = books.card(token.issuer, token.card)
     ended = token.state == TokenState.DEACTIVATED.value
-    if not ended and (card is None or card.state != CardState.ACTIVE or card.generation != token.generation):
+    if not ended and (card is None or not _pays(card, token, books.now_ms)):
         return CARD_NOT_ACTIVE
     latest = expiry_after(books.now_ms, months)
-    expiry = min(wanted, latest) if _is_month(wanted) else latest
+    expiry = min(wanted, latest) if is_month(wanted) else latest
     if not ended and expiry <= token.expiry and token.state != TokenState.EXPIRED.value:
         return Result.ALREADY_DONE.value
     if not ended and (not policy_of(token).renewable or expiry_ms(expiry) <= books.now_ms):
@@ -37,8 +37,9 @@ def renew(life: LifeCycle, books: TSPBooks, token: TokenRow, cause: Cause, *, mo
     return step.result.value
 
 
-def _is_month(text: str) -> bool:
-    return len(text) == 4 and text.isascii() and text.isdigit() and "01" <= text[2:] <= "12"
+def _pays(card: CardRow, token: TokenRow, now_ms: int) -> bool:
+    """Whether the card behind a token is in use, not expired, and has the number that the token is mapped to."""
+    return card.state == CardState.ACTIVE and card.generation == token.generation and expiry_ms(card.expiry) > now_ms
 
 
 def resume(life: LifeCycle, books: TSPBooks, token: TokenRow, cause: Cause) -> str:

@@ -204,6 +204,7 @@ ODD = [
     ({"event": E.REPLACED, "pan": ""}, "format"),
     ({"event": E.REPLACED, "pan": pan_of(3, "625094")}, "format"),
     ({"event": E.LOST, "remap": True}, "format"),
+    ({"event": E.RENEWED, "expiry": "3113"}, "format"),
 ]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from shanfu.errors import ConfigError, Conflict, NotFound
 from shanfu.links import Inbound
-from shanfu.messages import Actor, Call, KeyPolicy, TokenState, encoded, pack
+from shanfu.messages import Actor, Call, CardEvent, KeyPolicy, TokenState, encoded, pack
 from shanfu.messages.requestor import ChangeToken, FindTokens, ProfileAsked, Since
 from shanfu.messages.wallet import LoggedIn, Login
 from shanfu.pan import PAN
@@ -232,6 +232,15 @@ def test_renewal_needs_the_issuers_leave(service: Service) -> None:
     token = aged(service, renewable=False)
     assert service.result("tsp.renew", token, A.WALLET) == "NOT_RENEWABLE"
     assert service.view(token).state is S.EXPIRED
+
+
+def test_renewal_needs_a_card_that_has_not_expired(service: Service) -> None:
+    token = service.active(service.card(expiry="2812")).token
+    service.clock.advance(37 * 31 * DAY_MS)
+    service.tick()
+    assert service.result("tsp.renew", token, A.WALLET) == "CARD_NOT_ACTIVE"
+    service.event(service.cards["card-1"], CardEvent.RENEWED, expiry="3312")
+    assert service.result("tsp.renew", token, A.WALLET) == "TOKEN_RENEWED"
 
 
 def test_renewal_never_lifts_a_suspension(service: Service) -> None:

@@ -134,6 +134,11 @@ ODD_ANSWERS = [
     (lambda s, c: s.judged(c, pan=s.sealed(s.card("card-2", 2))), "unavailable", "PAN_UNREADABLE"),
     (lambda s, c: s.judged(c, pan=s.sealed(c, "12345")), "unavailable", "PAN_UNREADABLE"),
     (lambda s, c: s.judged(c, pan=s.sealed(c, pan_of(5, "625094"))), R, "NO_TOKEN_RANGE"),
+    (lambda s, c: s.judged(c, expiry="3013"), "unavailable", "CARD_DATA_UNUSABLE"),
+    (lambda s, c: s.judged(c, currency=""), "unavailable", "CARD_DATA_UNUSABLE"),
+    (lambda s, c: s.judged(c, psn="1"), "unavailable", "CARD_DATA_UNUSABLE"),
+    (lambda s, c: s.judged(c, policy=KeyPolicy(max_uses=0)), "unavailable", "CARD_DATA_UNUSABLE"),
+    (lambda s, c: s.judged(c, policy=KeyPolicy(ttl_s=-1)), "unavailable", "CARD_DATA_UNUSABLE"),
     (lambda s, c: s.judged(c, colour=Y, options=()), R, "NO_CHANNEL"),
     (lambda s, c: s.judged(c, colour=O, options=(BANK_APP, CALL)), R, "NO_CHANNEL"),
 ]
