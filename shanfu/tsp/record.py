@@ -58,8 +58,8 @@ def _row(facts: Facts, *, seq: int) -> HistoryRow:
 
 
 def _words(merchant: str) -> str:
-    """Return DE43 without the spaces that fill it."""
-    return " ".join(merchant.split())
+    """Return DE43 without the spaces that fill it, and without what no database takes."""
+    return "".join(one for one in " ".join(merchant.split()) if one.isprintable())
 
 
 def note_outcome(facts: Facts) -> Verdict:
