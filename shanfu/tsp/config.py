@@ -78,6 +78,7 @@ class TSPConfig(MemberConfig):
     lowered_uses: int = 3  # a weakly attested device: at most so many uses a key set
     lowered_amount: int = 100_000  # and so much money, in minor units
     history_months: int = 18
+    payment_notices: bool = False  # tell requestors of every payment; a phone that asks for its list needs none
     payments_per_day: int = 100  # of one token, whatever its key sets allow
     atc_window_below: int = 0  # transit alone: how far below the highest ATC one may come, each once
     transit_mccs: tuple[str, ...] = ("4111", "4112", "4131")  # DE18 of gates and buses

@@ -10,6 +10,7 @@ A repeated name is answered from the history before any other check, with the PA
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from shanfu.errors import DecodeError
 from shanfu.events import Event
@@ -22,7 +23,7 @@ from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.changes import LifeCycle
 from shanfu.tsp.checks import Verdict
 from shanfu.tsp.config import TSPConfig
-from shanfu.tsp.history import BY_NAME, BY_RRN, HISTORY, HistoryRow, HistoryState
+from shanfu.tsp.history import BY_NAME, BY_RRN, HISTORY, HistoryRow, HistoryState, view
 from shanfu.tsp.interbank import (
     ASKED,
     FROM_HISTORY,
@@ -39,11 +40,13 @@ from shanfu.tsp.key_sets import BY_COUNTER, BY_INDEX, OF_ANY_TOKEN
 from shanfu.tsp.payment_events import RISKS, decision_event, risk_event
 from shanfu.tsp.prove import Claim, Prover
 from shanfu.tsp.record import enter, note_outcome, reverse
-from shanfu.tsp.requestors import BY_TRID
+from shanfu.tsp.requestors import BY_TRID, caller_of
 from shanfu.tsp.resolve import Facts, from_history, resolve
 from shanfu.tsp.vault import BY_CARD, BY_NUMBER, BY_TOKEN, CardRow, TokenRow
 
 __all__ = ["Payments"]
+
+PAYMENT: Final = "PAYMENT"  # the event of a notice that is none of a token's life
 
 
 @dataclass(slots=True)
@@ -216,9 +219,22 @@ class Payments:
         """Note an outcome or a reversal; one that makes no sense is refused."""
         if facts.request.fault:
             return Verdict.FORMAT_ERROR
+        row = facts.original
+        before = row.state if row else ""
         if facts.request.kind is Kind.OUTCOME:
-            return note_outcome(facts)
-        return reverse(books, facts, seq=self._next_seq(books))
+            verdict = note_outcome(facts)
+        else:
+            verdict = reverse(books, facts, seq=self._next_seq(books))
+        if self._config.payment_notices and row is not None and row.state != before:
+            self._notify(row, books)
+        return verdict
+
+    def _notify(self, row: HistoryRow, books: TSPBooks) -> None:
+        """Tell the requestor how a payment of its token ended, for a phone that wants to say so at once."""
+        token = books.token(row.token) if row.token else None
+        if token is not None:
+            seen = view(row)
+            self._life.tell(books, token, PAYMENT, reason=f"{seen.kind}_{seen.result}", to=caller_of(token.trid))
 
     def _original(self, request: Request, books: TSPBooks) -> HistoryRow | None:
         """The row that DE90 names; for what follows an original, else the one with its DE37 and DE7."""

@@ -7,8 +7,9 @@ import pytest
 
 from shanfu.iso8583 import Message
 from shanfu.links import Inbound
-from shanfu.tsp import PREFIX, install_key, journal_lines
-from tests.tsp.payhouse import NETWORK, PayHouse, Phone, verdict
+from shanfu.messages import decoded, requestor
+from shanfu.tsp import PREFIX, TSPConfig, install_key, journal_lines
+from tests.tsp.payhouse import NETWORK, TRID, PayHouse, Phone, verdict
 
 DAY_MS = 24 * 3_600_000
 
@@ -54,6 +55,27 @@ def test_an_outcome_of_nothing_is_refused(house: PayHouse) -> None:
     phone = house.token()
     assert house.said(house.outcome(house.purchase(phone))) == ("25", "ORIGINAL_UNKNOWN")
     assert house.said(house.outcome(house.purchase(phone), f90=None)) == ("30", "FORMAT_ERROR")
+
+
+def test_requestors_are_told_of_payments_when_they_wish(tmp_path: Path) -> None:
+    house = PayHouse(tmp_path, TSPConfig(payment_notices=True))
+    phone = house.token()
+    bought = house.pay(phone)
+    house.ask(house.outcome(bought))
+    house.ask(house.outcome(bought))  # a repeat is no news
+    house.ask(house.outcome(house.pay(phone), "51"))
+    house.ask(house.follow_up("0420", bought))
+    refund = house.follow_up("0220", house.pay(phone))
+    house.ask(refund)
+    house.ask(house.outcome(refund))
+    books = house.books()
+    told = [decoded(row.body, requestor.Notice, path="") for row in books.desk.since(f"requestor/{TRID}", 0)]
+    books.tx.rollback()
+    assert [(one.number, one.event, one.reason) for one in told] == [
+        (1, "PAYMENT", "PURCHASE_APPROVED"), (2, "PAYMENT", "PURCHASE_DECLINED"), (3, "PAYMENT", "PURCHASE_REVERSED"),
+        (4, "PAYMENT", "REFUND_APPROVED"),
+    ]  # fmt: skip
+    assert {one.view.token for one in told} == {phone.reference}
 
 
 # -- repeats -----------------------------------------------------------------------------------------------------------
