@@ -1,12 +1,17 @@
 """A payment with a token: asked of the token service, then of the card's issuer, and back under the token."""
 
+from collections.abc import Iterator
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shanfu.iso8583 import Message, TokenAnswer, TokenBlock, TokenVerdict, encode_interbank, encode_par, parse_par
 from shanfu.links import Kind
 from shanfu.network import NetworkConfig, add_route, dead_letters, forward_queue, journal_lines
 from shanfu.network.journal import JOURNAL, JournalRow
 from shanfu.store import Statement
+from tests.budget import examples
 from tests.network.mint import CARD_EXPIRY, PAR, TOKEN, TOKEN_HARBOUR, TRID, TSP, Mint
 from tests.network.switch import HARBOUR, LANTERN, PAN_HARBOUR, PAN_LANTERN, PAN_OTHER, PIN_DIGITS, SECOND_MS, TODAY, Peer
 
@@ -514,4 +519,30 @@ def test_rows_lie_with_the_token_in_whichever_bucket(tmp_path, echoes: bool) -> 
     [theirs] = [message for message in mint.inbox(mint.issuer) if message.mti == "0420"]
     mint.send(mint.issuer, mint.echo(theirs) if echoes else mint.issuer.answer(theirs))
     assert [item.target for item in forward_queue(mint.store) if item.mti == "0420"] == [TSP]
+    mint.store.close()
+
+
+@settings(max_examples=examples(60, heavy=2_000), deadline=None)
+@given(st.sampled_from([56, 63]), st.binary(max_size=120), st.sampled_from(["service", "issuer"]))
+def test_whatever_stands_in_the_fields_of_tokens_the_switch_goes_on(any_mint: Mint, number: int, raw: bytes, who: str) -> None:
+    mint, request = any_mint, any_mint.purchase(pan=TOKEN, pin=True)
+    if who == "service":
+        asked = mint.asked_tsp(request)
+        mint.send(mint.tsp, Message("0210", mint.resolved(asked).fields | {number: raw}))
+    else:
+        asked = mint.asked_issuer(request)
+        mint.send(mint.issuer, Message("0210", mint.echo(asked).fields | {number: raw}))
+    assert "MALFUNCTION" not in mint.reasons()
+    mint.tick(30 * SECOND_MS)
+    assert [reply.text(2) for reply in mint.inbox(mint.acquirer)] == [TOKEN]
+    for peer in mint.peers.values():
+        mint.inbox(peer)
+
+
+@pytest.fixture(scope="module")
+def any_mint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mint]:
+    """One switch for many examples, each of which leaves it as it found it."""
+    mint = Mint(tmp_path_factory.mktemp("any"), where=":memory:")
+    mint.sign_on()
+    yield mint
     mint.store.close()
