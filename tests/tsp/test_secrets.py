@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +12,7 @@ from shanfu.iso8583 import Value
 from tests.budget import examples
 from tests.postgres import postgres_server, postgres_url
 from tests.tsp.payhouse import PayHouse
+from tests.tsp.test_any_order import message_of, shared_house
 
 __all__ = ["postgres_server", "postgres_url"]
 
@@ -93,26 +93,20 @@ CHIPS = st.binary(max_size=60) | st.none()
 )  # fmt: skip
 def test_no_authentic_message_is_too_odd(kind: str, odd: dict[int, Value], chip: bytes | None, gone: set[int]) -> None:
     """With a right MAC, whatever the fields say: answered by name, never with a malfunction."""
-    with TemporaryDirectory() as folder:
-        house = PayHouse(Path(folder), where=":memory:")
-        phone = house.token()
-        paid = house.pay(phone, 100)
-        request = {
-            "purchase": lambda: house.purchase(phone, 100), "balance": lambda: house.balance(phone),
-            "void": lambda: house.follow_up("0200", paid), "refund": lambda: house.follow_up("0220", paid),
-            "reversal": lambda: house.follow_up("0420", paid), "outcome": lambda: house.outcome(paid),
-        }[kind]()  # fmt: skip
-        request.fields |= odd
-        if chip is not None:
-            request.fields[55] = chip
-        for number in gone:
-            request.fields.pop(number, None)
-        try:
-            frame = house.sealed(request)
-        except ShanfuError:
-            return  # what the dialect cannot write, nobody can send
-        for answer in house.send(frame, frame):
-            assert answer.text(39) != "96"
-        assert house.worker.tally.refused == 0
-        assert house.key_set(phone, 1).uses <= 2
-        house.store.close()
+    house = shared_house()
+    phone = house.token(f"phone {len(house.phones)}")
+    paid = house.pay(phone, 100)
+    request = message_of(house, kind, paid, phone)
+    request.fields |= odd
+    if chip is not None:
+        request.fields[55] = chip
+    for number in gone:
+        request.fields.pop(number, None)
+    try:
+        frame = house.sealed(request)
+    except ShanfuError:
+        return  # what the dialect cannot write, nobody can send
+    for answer in house.send(frame, frame):
+        assert answer.text(39) != "96"
+    assert house.worker.tally.refused == 0
+    assert house.key_set(phone, 1).uses <= 2
