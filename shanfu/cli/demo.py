@@ -69,7 +69,7 @@ def _report(act: "Act", lang: str) -> str:
     report = act.report
     assert report is not None
     lines = [
-        f"  {finding.between:<24} {finding.matched:>3} matched, {len(finding.differences)} not" for finding in report.findings
+        f"  {finding.between:<25} {finding.matched:>3} matched, {len(finding.differences)} not" for finding in report.findings
     ]
     good = "各方账目一致" if lang == "zh" else "everything agrees"
     lines.append(f"  => {report.date}: {good if report.clean else 'NOT CLEAN'}")

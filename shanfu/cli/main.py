@@ -36,8 +36,10 @@ COMMANDS = {  # name: (module, one line)
     "ledger":    ("ledger",    "Show the banks' books: trial-balance, account."),
     "reconcile": ("reconcile", "Match the journals of terminal, acquirer, network and issuer."),
     "serve":     ("serve",     "Run one host: acquirer, network or issuer."),
-    "tap":       ("tap",       "Wave a card at a terminal and pay."),
+    "tap":       ("tap",       "Wave a card or a phone at a terminal and pay."),
+    "token":     ("token",     "Look after tokens: list, show, events, suspend, resume, delete, reconcile."),
     "up":        ("up",        "Run every host, one process each, until interrupted."),
+    "wallet":    ("wallet",    "A phone and its bank app: add a card, open, list, offline, online, lock, freeze …"),
 }
 # fmt: on
 

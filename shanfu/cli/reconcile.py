@@ -28,7 +28,7 @@ def command(date: str | None, data: str, as_json: bool) -> int:
         for report in reports:
             click.echo(f"{report.date}: {'everything agrees' if report.clean else 'NOT CLEAN'}")
             for finding in report.findings:
-                click.echo(f"  {finding.between:<24} {finding.matched:>7} matched  {len(finding.differences):>4} not")
+                click.echo(f"  {finding.between:<25} {finding.matched:>7} matched  {len(finding.differences):>4} not")
                 for d in finding.differences[:20]:
                     click.echo(f"      {d.verdict}: {d.name}: here {d.here}, there {d.there}")
     return 0 if all(report.clean for report in reports) else 1

@@ -1,11 +1,11 @@
-"""`shanfu tap`: wave a card at a terminal and pay.
+"""`shanfu tap`: wave a card, or a phone, at a terminal and pay.
 
 When the world's hosts run (`shanfu up`), the terminal speaks TCP to its acquirer; when they do not, all hosts work in this
 process over the same books. Without `--pin` a payment that asks for one asks at the keyboard.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,10 @@ FAULT_KINDS = ("silent", "late", "duplicate", "malformed", "bad-mac")
 @click.option("--currency", help="The terminal's, unless given; another is refused.")
 @click.option("--pin", help="Typed at the PIN pad when it asks.")
 @click.option("--card", "card_name", default="debit", show_default=True, help="A card of the sandbox (docs/world.md).")
+@click.option("--with", "device", type=click.Choice(["card", "hce"]), default="card", show_default=True, help="What is waved.")
+@click.option("--phone", "phone_name", default="phone", show_default=True, help="The phone that is waved with `--with hce`.")
+@click.option("--offline", is_flag=True, help="Take the network away from the phone first.")
+@click.option("--times", type=click.IntRange(1, 100), default=1, show_default=True, help="Wave and pay so many times.")
 @click.option("--merchant", default="teahouse", show_default=True, help="A merchant of the sandbox.")
 @click.option("--fault", type=click.Choice(FAULT_KINDS), help="What the issuer's answer suffers on its way.")
 @click.option("--explain", is_flag=True, help="Show every message, party by party.")
@@ -31,68 +35,113 @@ FAULT_KINDS = ("silent", "late", "duplicate", "malformed", "bad-mac")
 @lang_option
 @json_option
 def command(
-    amount: str, currency: str | None, pin: str | None, *, card_name: str, merchant: str, fault: str | None, explain: bool,
-    data: str, lang: str, as_json: bool,
+    amount: str, currency: str | None, pin: str | None, *, card_name: str, device: str, phone_name: str, offline: bool,
+    times: int, merchant: str, fault: str | None, explain: bool, data: str, lang: str, as_json: bool,
 ) -> int:  # fmt: skip
-    """Wave a card at a terminal and pay."""
-    from shanfu.cli.story import tell
+    """Wave a card or a phone at a terminal and pay."""
     from shanfu.money import Currency, Money
-    from shanfu.sandbox import acquirer_of, card_named, merchant_named, one_story, open_or_build
-    from shanfu.terminal import print_receipt
+    from shanfu.sandbox import acquirer_of, card_named, merchant_named, one_story, open_or_build, phone_named
 
     card_named(card_name)
+    phone_named(phone_name)
+    if offline and device != "hce":
+        raise click.UsageError("--offline is about a phone: add --with hce")
     if pin is not None and not (pin.isascii() and pin.isdigit() and 4 <= len(pin) <= 12):
         raise click.BadParameter("a PIN has 4 to 12 digits (ISO 9564-1)", param_hint="--pin")
     money = Money.parse(amount, Currency.of(currency or merchant_named(merchant).currency))
     world = open_or_build(data)
-    feeds: dict[str, Any] = {}
-    with _a_till(world, merchant, fault=fault, keypad=_keypad(pin), feeds=feeds) as till, world.card(card_name) as card:
-        till.present(card)
-        receipt = till.do(till.terminal.pay(money))
-    events = one_story(feeds, acquirer=acquirer_of(merchant))
+    waved: Waved = ("hce", phone_name) if device == "hce" else ("card", card_name)
+    taps = []
+    for receipt, feeds, shown in _waves(
+        world, waved, merchant, fault=fault, pin=pin, money=money, times=times, offline=offline
+    ):
+        events = one_story(feeds, acquirer=acquirer_of(merchant))
+        taps.append((receipt, tap_object(receipt, events, device=waved[1], shown=shown)))
+        if not as_json:
+            _show(receipt, events, feeds, shown=shown, lang=lang, explain=explain)
     if as_json:
-        show_json(tap_object(receipt, events, device=card_name))
-    else:
-        if explain:
-            click.echo(tell(events, lang=lang))
-            if not any(told for teller, told in feeds.items() if teller != "terminal"):
-                note("the hosts told nothing: run them with `shanfu up --watch` to hear them too")
-        click.echo(print_receipt(receipt, lang))
-    return _exit(receipt)
+        objects = [tap for _, tap in taps]
+        show_json(objects[0] if times == 1 else {"taps": objects})
+    return next((code for receipt, _ in taps if (code := _exit(receipt))), 0)
+
+
+Waved = tuple[str, str]  # what is waved, and its name
+
+
+def _waves(
+    world: Any, waved: Waved, merchant: str, *, fault: str | None, pin: str | None, money: Any, times: int, offline: bool
+) -> Iterator[tuple[Any, dict[str, Any], Any]]:
+    """Pay as often as asked; give the receipt, what was told meanwhile, and what a phone showed."""
+    from shanfu.sandbox import LocalWorld, a_world, provoke, running
+
+    if fault and running(world):
+        hint = "use --card faults and an amount of 666.01 to 666.05"
+        raise ConfigError(f"--fault: the hosts run in processes of their own (`shanfu up`); {hint}")
+    keys = _Keys(pin)
+    with a_world(world, feeds={}) as reach, reach.till(merchant, keypad=keys) as till, _device(reach, waved) as (target, phone):
+        if phone is not None and offline:
+            phone.online(False)
+        for _ in range(times):
+            if fault and isinstance(reach, LocalWorld):
+                provoke(reach.net, reach.world, fault)
+            keys.renew()
+            seen = len(phone.shown) if phone else 0
+            till.present(target)
+            receipt = till.do(till.terminal.pay(money))
+            till.take_away()
+            reach.settle()
+            yield receipt, reach.told(), (phone.shown[-1] if phone and len(phone.shown) > seen else None)
 
 
 @contextmanager
-def _a_till(
-    world: Any, merchant: str, *, fault: str | None, keypad: Callable[[str], str | None], feeds: dict[str, Any]
-) -> Iterator[Any]:
-    from shanfu.sandbox import local_till, running, tcp_till
+def _device(reach: Any, waved: Waved) -> Iterator[tuple[Any, Any]]:
+    """Take out what is waved: what the terminal sees of it, and the phone if it is one."""
+    from shanfu.sandbox import hold
 
-    if running(world):
-        if fault:
-            hint = "use --card faults and an amount of 666.01 to 666.05"
-            raise ConfigError(f"--fault: the hosts run in processes of their own (`shanfu up`); {hint}")
-        with tcp_till(world, merchant, keypad=keypad, feeds=feeds) as till:
-            yield till
-    else:
-        with local_till(world, merchant, fault=fault, keypad=keypad, feeds=feeds) as till:
-            yield till
+    kind, name = waved
+    if kind == "card":
+        with reach.world.card(name) as card:
+            yield card, None
+        return
+    with hold(reach, name) as holder:
+        if not holder.all_cards():
+            raise ConfigError(f"{name}: has no card yet; add one with `shanfu wallet add --phone {name}`")
+        yield holder.phone.tap_target, holder.phone
 
 
-def _keypad(pin: str | None) -> Callable[[str], str | None]:
-    """Return what the PIN pad's keys do: the option once, then the keyboard, when there is one."""
-    given = [pin] if pin is not None else []
+def _show(
+    receipt: Any, events: list[Any], feeds: dict[str, Any], *, shown: Any, lang: str, explain: bool
+) -> None:  # fmt: skip
+    from shanfu.cli.story import tell
+    from shanfu.terminal import print_receipt
 
-    def keypad(prompt: str) -> str | None:
-        if given:
-            return given.pop()
-        if pin is not None:
-            return None  # a PIN of a wrong length is not typed again for ever
+    if explain:
+        click.echo(tell(events, lang=lang))
+        if not any(told for teller, told in feeds.items() if teller != "terminal"):
+            note("the hosts told nothing: run them with `shanfu up --watch` to hear them too")
+    click.echo(print_receipt(receipt, lang))
+    if shown is not None:
+        click.echo({"en": f"phone: {shown.en}", "zh": f"手机：{shown.zh}"}[lang])
+
+
+class _Keys:
+    """What the PIN pad's keys do: the option once in each payment, then the keyboard, when there is one."""
+
+    def __init__(self, pin: str | None) -> None:
+        self._pin, self._typed = pin, False
+
+    def renew(self) -> None:
+        """Begin another payment."""
+        self._typed = False
+
+    def __call__(self, prompt: str) -> str | None:
+        if self._pin is not None:
+            again, self._typed = self._typed, True
+            return None if again else self._pin  # a PIN of a wrong length is not typed again for ever
         if not sys.stdin.isatty():
             raise click.UsageError("this payment asks for the PIN; give --pin")
         typed = click.prompt(prompt, hide_input=True, default="", show_default=False, err=True)
         return str(typed) or None
-
-    return keypad
 
 
 def _exit(receipt: Any) -> int:
@@ -104,7 +153,7 @@ def _exit(receipt: Any) -> int:
     return Exit.UNREACHABLE if receipt.reason is Reason.HOST_UNREACHABLE else Exit.DECLINED
 
 
-def tap_object(receipt: Any, events: list[Any], *, device: str) -> dict[str, Any]:
+def tap_object(receipt: Any, events: list[Any], *, device: str, shown: Any = None) -> dict[str, Any]:
     """Return the one object that `tap --json` prints."""
     return {
         "outcome": receipt.outcome.value,
@@ -113,6 +162,9 @@ def tap_object(receipt: Any, events: list[Any], *, device: str) -> dict[str, Any
         "amount": receipt.amount.plain if receipt.amount else None,
         "currency": receipt.amount.currency.code if receipt.amount else None,
         "device": device,
+        "phone": {"words": shown.en, "reason": shown.reason.name if shown.reason else None, "uses_left": shown.uses_left}
+        if shown
+        else None,
         "interface": receipt.interface or None,
         "pan": receipt.masked_pan or None,
         "entry_mode": receipt.entry_mode or None,

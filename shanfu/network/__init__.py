@@ -16,6 +16,7 @@ it shares with its members on the wire is `shanfu.hosts`.
 from shanfu.hosts import LOOKUP, SEAL, VAULT, JournalLine, State, install_key, mak_label, mmk_label, pik_label
 from shanfu.network.admin import (
     Carriage,
+    SwitchedLine,
     add_route,
     business_dates,
     close_day,
@@ -38,7 +39,7 @@ from shanfu.network.reasons import Reason
 
 __all__ = [
     "LOOKUP", "SCHEMA", "SEAL", "VAULT", "Carriage", "Carried", "JournalLine", "MemberRow", "Network", "NetworkBooks",
-    "NetworkConfig", "Position", "Reason", "State", "add_route", "business_dates", "close_day", "current_day", "dead_letters",
-    "enrol_member", "forward_queue",
-    "install_key", "journal_lines", "list_members", "mak_label", "mmk_label", "pik_label", "positions", "written_positions",
+    "NetworkConfig", "Position", "Reason", "State", "SwitchedLine", "add_route", "business_dates", "close_day",
+    "current_day", "dead_letters", "enrol_member", "forward_queue", "install_key", "journal_lines", "list_members",
+    "mak_label", "mmk_label", "pik_label", "positions", "written_positions",
 ]  # fmt: skip

@@ -22,12 +22,19 @@ from shanfu.network.state import STATE, StateRow, the_state
 from shanfu.store import Book, Statement, Store, Transaction
 
 __all__ = [
-    "Carriage", "add_route", "business_dates", "close_day", "current_day", "dead_letters",
+    "Carriage", "SwitchedLine", "add_route", "business_dates", "close_day", "current_day", "dead_letters",
     "enrol_member", "forward_queue", "journal_lines", "list_members", "positions", "written_positions",
 ]  # fmt: skip
 
 ROLES: Final = frozenset({"acquirer", "issuer"})
 KNOWN_ROLES: Final = ROLES | {"tsp"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchedLine(JournalLine):
+    """A transaction at the switch: `tsp` is the token service that was asked about it, "" for a card's."""
+
+    tsp: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +126,7 @@ def list_members(store: Store) -> list[MemberRow]:
 
 
 _J: Final = JOURNAL.table.c
-journal_lines: Final = Lines(JOURNAL, JournalLine)
+journal_lines: Final = Lines(JOURNAL, SwitchedLine)
 _DAYS: Final = Statement(select(_J.business_date).distinct().order_by(_J.business_date))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shanfu import acquirer, issuer, network
+from shanfu import acquirer, issuer, network, tsp
 from shanfu.errors import NotFound
 from shanfu.sandbox.people import MERCHANTS
 from shanfu.sandbox.reconcile import Difference, Finding, Line, Report, Verdict, match, moves, net
@@ -35,7 +35,8 @@ class Journals:
 
     terminals: Sequence[Line]
     acquirers: Sequence[acquirer.TerminalLine]
-    network: Sequence[network.JournalLine]
+    network: Sequence[network.SwitchedLine]
+    tokens: Sequence[tsp.JournalLine]
     issuers: Sequence[issuer.JournalLine]
 
 
@@ -52,6 +53,7 @@ def reconcile_world(world: World, date: str) -> Report:
     findings = [
         match("terminal and acquirer", journals.terminals, named),
         match("acquirer and network", [line for line in journals.acquirers if line.forwarded], journals.network),
+        match("network and token service", [line for line in journals.network if line.tsp], journals.tokens),
         match("network and issuer", journals.network, journals.issuers),
         _positions(world, date, journals),
         _ledgers(world, date),
@@ -79,7 +81,9 @@ def _read(world: World, date: str) -> Journals:
                 issuers += issuer.journal_lines(store, date)
     with world.store("network", read_only=True) as store:
         switched = network.journal_lines(store, date)
-    return Journals(_terminal_lines(world, date), acquirers, switched, issuers)
+    with world.store("tsp", read_only=True) as store:
+        tokens = tsp.journal_lines(store, date)
+    return Journals(_terminal_lines(world, date), acquirers, switched, tokens, issuers)
 
 
 def _terminal_lines(world: World, date: str) -> list[TerminalLine]:

@@ -165,12 +165,16 @@ class LocalWorld:
         self.net.heal()
         self.net.advance(SETTLE_MS)
 
+    def told(self) -> Feeds:
+        """Return what everybody has told since: one process, so what happened is in order already."""
+        return {"world": self._recorder.drain()}
+
 
 class RemoteWorld:
     """The running hosts of a world, each a process, as terminals and phones reach them."""
 
-    def __init__(self, world: World, recorder: Recorder) -> None:
-        self.world, self._recorder = world, recorder
+    def __init__(self, world: World) -> None:
+        self.world, self._recorder, self._ends = world, Recorder(), EventEnds(world)
 
     @contextmanager
     def till(self, merchant: str, *, keypad: Callable[[str], str | None]) -> Iterator[Till]:
@@ -193,6 +197,10 @@ class RemoteWorld:
     def settle(self) -> None:
         """Leave it to the hosts."""
 
+    def told(self) -> Feeds:
+        """Return what terminal and phone, and the hosts that are watched, have told since."""
+        return {"terminal": self._recorder.drain(), **self._ends.told()}
+
 
 @contextmanager
 def local_world(world: World, *, feeds: Feeds) -> Iterator[LocalWorld]:
@@ -209,16 +217,15 @@ def local_world(world: World, *, feeds: Feeds) -> Iterator[LocalWorld]:
         yield local
         local.settle()
         _clock_file(world).write_text(str(clock.now_ms()))
-    feeds["world"] = recorder.drain()  # one process: what happened is in order already
+    feeds |= local.told()
 
 
 @contextmanager
 def remote_world(world: World, *, feeds: Feeds) -> Iterator[RemoteWorld]:
     """Reach the running hosts; what watched ones tell meanwhile is in `feeds` afterwards."""
-    recorder, ends = Recorder(), EventEnds(world)
-    yield RemoteWorld(world, recorder)
-    feeds["terminal"] = recorder.drain()
-    feeds |= ends.told()
+    remote = RemoteWorld(world)
+    yield remote
+    feeds |= remote.told()
 
 
 def a_world(world: World, *, feeds: Feeds) -> AbstractContextManager[LocalWorld | RemoteWorld]:
