@@ -135,7 +135,7 @@ STEPS = st.lists(st.tuples(st.sampled_from(["tell", "lose", "double", "link"]), 
 
 
 @given(steps=STEPS, seed=st.integers(0, 2**32))
-@settings(max_examples=examples(15, heavy=300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15, heavy=150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_converges(tmp_path_factory: pytest.TempPathFactory, steps: list, seed: int) -> None:
     """Whatever is lost, doubled or overtaken: after the next link the mirror is the service's picture."""
     world = World(tmp_path_factory.mktemp("any"))
