@@ -17,14 +17,16 @@ _ECHO: Final = (2, 3, 4, 7, 11, 12, 13, 15, 25, 32, 33, 37, 41, 42, 49, 60, 100)
 MACED: Final = frozenset({"01", "02", "04"})  # classes of messages that carry DE128
 
 
-def answer(request: InterbankFrame, reason: Reason, row: JournalRow | None = None) -> InterbankFrame:
-    """Return the answer to a transaction; with `row`, what the journal keeps of it goes along.
+def answer(request: InterbankFrame, reason: Reason, row: JournalRow | None = None, *, told: bytes = b"") -> InterbankFrame:
+    """Return the answer to a transaction; with `row`, what the journal keeps of it goes along; `told` is DE63 of a token's.
 
     An approval carries DE38, an inquiry DE54, and whoever's cryptogram was right gets DE55 (Q/CUP 006).
     """
     message = request.message
     fields = message.copy(*_ECHO)
     fields[39] = reason.code
+    if told:
+        fields[63] = told
     if row is not None:
         fields[15] = row.business_date[4:]
         if row.chip:

@@ -75,6 +75,7 @@ class IssuerBooks(MemberBooks):
         found = self.journal.load(BY_NAME, names)
         # a reversed void gives its payment back: the original's original
         found += self.journal.load(BY_NAME, [(row.bucket, row.original) for row in found if row.original])
+        self.cards.load(BY_CARD, [row.card for row in found])  # of a card that was replaced since, an old number
         wanted = [(row.bucket, row.account) for row in found if row.account]
         for request in requests:
             if card := self.card(request):

@@ -22,10 +22,7 @@ from shanfu.issuer.eligibility import Mark, TokenFacts, colour_of, marks_of, opt
 from shanfu.issuer.passwords import password_right
 from shanfu.issuer.sms import Message, Messenger
 from shanfu.issuer.tokens import BY_SENDER, BY_TOKEN, BY_TOKEN_CARD, HeardRow, TokenRow, follow
-from shanfu.messages import Colour, Empty, Problem, ProblemCode, TokenState, TokenView, problem
-from shanfu.messages.issuing import CardJudged, JudgeCard, Since, SinceAnswer
-from shanfu.messages.requestor import Notice
-from shanfu.messages.wallet import CardOffer, LoggedIn, Login
+from shanfu.messages import Colour, Empty, Problem, ProblemCode, TokenState, TokenView, issuing, problem, requestor, wallet
 from shanfu.store import bucket_of
 
 __all__ = ["Counter", "assertion_digest", "word"]
@@ -55,7 +52,7 @@ class Counter:
 
     # -- logging in ----------------------------------------------------------------------------------------------------
 
-    def login(self, visit: Visit[IssuerBooks], asked: Login) -> Answer:
+    def login(self, visit: Visit[IssuerBooks], asked: wallet.Login) -> Answer:
         """Log a customer in: his cards that may go into phones, and an assertion that proves this login once."""
         books = visit.books
         if books.logins >= LOGINS_A_TURN:
@@ -72,7 +69,7 @@ class Counter:
                 self._missed(customer, now)
             return problem(ProblemCode.LOGIN_WRONG)
         customer.wrong_logins = 0
-        return LoggedIn(
+        return wallet.LoggedIn(
             customer=customer.customer, name=customer.name, assertion=self._assertion(books, customer),
             cards=tuple(self._offers(books, customer)),
         )  # fmt: skip
@@ -94,7 +91,7 @@ class Counter:
         books.assertions.add(AssertionRow(0, digest, customer.customer, "", books.now_ms, until))
         return assertion
 
-    def _offers(self, books: IssuerBooks, customer: Customer) -> Iterable[CardOffer]:
+    def _offers(self, books: IssuerBooks, customer: Customer) -> Iterable[wallet.CardOffer]:
         """Yield the customer's cards that may be added to a phone."""
         groups = {account.account_group for account in books.accounts.load(BY_OWNER, [customer.customer])}
         cards = newest(books.cards.load(BY_GROUP, sorted(groups)))
@@ -102,14 +99,14 @@ class Counter:
             product = self._policy.products.get(card.product)
             if product is None or card.state != CardState.ACTIVE or card.expiry < _month(books.now_ms):
                 continue
-            yield CardOffer(
+            yield wallet.CardOffer(
                 card=card.reference, last4=card.masked[-4:], product=product.label, product_zh=product.label_zh,
                 art=product.art, terms=product.terms, terms_title=product.terms_title,
             )  # fmt: skip
 
     # -- judging -------------------------------------------------------------------------------------------------------
 
-    def judge(self, visit: Visit[IssuerBooks], asked: JudgeCard) -> Answer:
+    def judge(self, visit: Visit[IssuerBooks], asked: issuing.JudgeCard) -> Answer:
         """Say in which colour we see this request, and unless it is red, what a token of this card needs."""
         books = visit.books
         books.keys.load([LOOKUP, SEAL, self._config.pan])
@@ -119,16 +116,16 @@ class Counter:
         row = self._remember(books, asked, colour, marks)
         if colour is Colour.RED or facts.card is None or facts.product is None:
             row.state = TokenState.DECLINED.value
-            return CardJudged(colour=Colour.RED, reasons=tuple(mark.name for mark in marks))
+            return issuing.CardJudged(colour=Colour.RED, reasons=tuple(mark.name for mark in marks))
         card, account = facts.card, self._account(books, facts.card)
-        return CardJudged(
+        return issuing.CardJudged(
             colour=colour, reasons=tuple(mark.name for mark in marks), pan=self._sealed_pan(books, card),
             pan_last4=card.masked[-4:], expiry=card.expiry, psn=card.psn, account_group=card.account_group,
             currency=account.currency if account else "", credit=bool(account and account.kind == AccountKind.CREDIT),
             label=facts.product.label, options=options, policy=facts.product.keys,
         )  # fmt: skip
 
-    def _facts(self, books: IssuerBooks, asked: JudgeCard) -> TokenFacts:
+    def _facts(self, books: IssuerBooks, asked: issuing.JudgeCard) -> TokenFacts:
         cards = newest(books.cards.load(BY_REFERENCE, [asked.card])) if asked.card else []
         card, customer = (cards[0] if cards else None), self._customer(books, asked.customer[:LONGEST_WORD])
         owners = {a.customer for a in books.accounts.load(OF_GROUP, [card.account_group])} if card else set()
@@ -150,7 +147,7 @@ class Counter:
         key = books.keys.current(self._config.pan)
         return self._hsm.seal(key, [(digits, f"pan/{card.reference}".encode())])[0].hex()
 
-    def _remember(self, books: IssuerBooks, asked: JudgeCard, colour: Colour, marks: list[Mark]) -> TokenRow:
+    def _remember(self, books: IssuerBooks, asked: issuing.JudgeCard, colour: Colour, marks: list[Mark]) -> TokenRow:
         row = _row(books, asked.token)
         row.card, row.customer, row.trid = asked.card, word(asked.customer), asked.trid
         row.device, row.device_name, row.device_model = word(asked.device), word(asked.device_name), word(asked.device_model)
@@ -160,7 +157,7 @@ class Counter:
 
     # -- notices -------------------------------------------------------------------------------------------------------
 
-    def notice(self, visit: Visit[IssuerBooks], asked: Notice) -> Answer:
+    def notice(self, visit: Visit[IssuerBooks], asked: requestor.Notice) -> Answer:
         """Take over how a token stands; where numbers are missing, ask for them."""
         books = visit.books
         if visit.caller != self._config.tsp:
@@ -177,13 +174,13 @@ class Counter:
         if visit.books.now_ms - heard.asked_ms < ASK_AGAIN_MS and heard.asked_ms:
             return
         heard.asked_ms = visit.books.now_ms
-        question = (self._config.tsp, "tsp.issuer.since", Since(since=heard.number, limit=PAGE))
+        question = (self._config.tsp, "tsp.issuer.since", requestor.Since(since=heard.number, limit=PAGE))
         visit.desk.ask(visit.books, visit.turn, question, caller=self._config.station)
 
     def caught_up(self, visit: Visit[IssuerBooks], answer: Struct | Problem, _about: bytes) -> Answer:
         """Take what was missed; ask on while there is more."""
         books, heard = visit.books, _heard(visit.books, self._config.tsp)
-        if not isinstance(answer, SinceAnswer):
+        if not isinstance(answer, requestor.SinceAnswer):
             return None
         for notice in answer.notices:
             self._take(books, notice.view, at_ms=notice.at_ms)

@@ -5,7 +5,8 @@ it, and that is all `record` and `answers` need: the ATC moves and an ARPC is ma
 counter moves only when the PIN was reached. The rules are here once, whatever database the books lie in.
 
 The order is that of an issuer host for cards (JR/T 0025.5, EMV B4 12): state of the card, ATC, cryptogram, what card and
-terminal saw, PIN, account, limits, money.
+terminal saw, PIN, account, limits, money. A payment by phone was judged by the token service as far as the cryptogram; its
+verdict takes the place of what the chip of a card would have to prove here.
 """
 
 from collections.abc import Callable
@@ -18,18 +19,21 @@ from shanfu.emv import CryptogramType
 from shanfu.hosts import State
 from shanfu.hsm import PINVerdict
 from shanfu.issuer.accounts import Account, AccountState
-from shanfu.issuer.cards import Card
+from shanfu.issuer.cards import Card, CardState
 from shanfu.issuer.journal import JournalRow
 from shanfu.issuer.policy import Policy
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.requests import Kind, Request
 
-__all__ = ["CHAINS", "Chain", "Check", "Decision", "Facts", "decide", "repeated"]
+__all__ = ["CHAINS", "PHONE_CHAINS", "Chain", "Check", "Decision", "Facts", "decide", "repeated"]
 
 
 @dataclass(slots=True)
 class Facts:
-    """All that a decision may look at. `original` is what DE90 names; `key_known`, `proved`, `pin` are the HSM's verdicts."""
+    """All that a decision may look at. `original` is what DE90 names, with its card.
+
+    `key_known`, `proved`, `pin` are the HSM's verdicts.
+    """
 
     request: Request
     policy: Policy
@@ -37,6 +41,7 @@ class Facts:
     card: Card | None = None
     account: Account | None = None
     original: JournalRow | None = None
+    original_card: Card | None = None
     key_known: bool = False
     proved: bool = False
     pin: PINVerdict | None = None
@@ -72,6 +77,28 @@ def card_expiry(facts: Facts) -> Reason | None:
     if facts.card.expiry < _month(facts.now_ms):
         return Reason.CARD_EXPIRED
     return Reason.EXPIRY_DIFFERS if facts.request.expiry not in ("", facts.card.expiry) else None
+
+
+def token_state(facts: Facts) -> Reason | None:
+    """A phone pays like its card: not when that is lost, stolen or blocked, unless the policy keeps phones going meanwhile."""
+    assert facts.card
+    spared = facts.policy.tokens.pay_when_blocked and facts.card.state in _SPARED
+    return None if spared else facts.card.refusal
+
+
+_SPARED: Final = frozenset((CardState.BLOCKED.value, CardState.LOST.value))  # never a stolen or a closed one
+
+
+def token_card_expiry(facts: Facts) -> Reason | None:
+    """The card behind the token is good; what month the service knows of it (DE14) may lag behind a renewal."""
+    assert facts.card
+    return Reason.CARD_EXPIRED if facts.card.expiry < _month(facts.now_ms) else None
+
+
+def token_verified(facts: Facts) -> Reason | None:
+    """The token service says that the token's own key made the cryptogram (DE63 TK, DE61)."""
+    assert facts.request.token
+    return None if facts.request.token.verified else Reason.TOKEN_NOT_VERIFIED
 
 
 @lru_cache(maxsize=4)
@@ -132,8 +159,9 @@ def card_verdict(facts: Facts) -> Reason | None:
 
 def terminal_verdict(facts: Facts) -> Reason | None:
     """What the terminal saw allows a payment (TVR, EMV B3 C5)."""
-    assert facts.request.chip
-    return Reason.TVR_REFUSED if int.from_bytes(facts.request.chip.tvr) & facts.policy.refuse_tvr else None
+    seen = facts.request.chip or facts.request.token
+    assert seen
+    return Reason.TVR_REFUSED if int.from_bytes(seen.tvr) & facts.policy.refuse_tvr else None
 
 
 # -- the cardholder ----------------------------------------------------------------------------------------------------
@@ -203,7 +231,11 @@ def original_known(facts: Facts) -> Reason | None:
     """DE90 names a transaction of this card that we know."""
     if facts.original is None:
         return Reason.ORIGINAL_UNKNOWN
-    return None if facts.original.card == facts.request.card else Reason.ORIGINAL_ANOTHER_CARDS
+    if facts.original.card == facts.request.card:
+        return None
+    before, now = facts.original_card, facts.card  # a token names its card's newest number, whatever it was when it paid
+    same = before is not None and now is not None and before.reference == now.reference
+    return None if same else Reason.ORIGINAL_ANOTHER_CARDS
 
 
 def original_approved_payment(facts: Facts) -> Reason | None:
@@ -286,7 +318,10 @@ _CARD: Final = (
     message_form, card_known, card_state, card_expiry, chip_read, atc_fresh, master_key, cryptogram, chip_agrees,
     card_verdict, terminal_verdict, pin, account_open,
 )  # fmt: skip
-_PAYMENT: Final = (*_CARD, amount, transaction_limit, day_limit, day_count, funds)
+_PHONE: Final = (
+    message_form, card_known, token_state, token_card_expiry, token_verified, terminal_verdict, pin, account_open,
+)  # fmt: skip
+_MONEY: Final = (amount, transaction_limit, day_limit, day_count, funds)
 _VOID: Final = (
     message_form, card_known, amount, original_known, original_approved_payment, not_voided, not_refunded, same_currency,
     whole_amount, authorisation_code,
@@ -313,11 +348,15 @@ class Chain:
 
 CHAINS: Final = {
     Kind.BALANCE: Chain(_CARD, Reason.APPROVED),
-    Kind.PURCHASE: Chain(_PAYMENT, Reason.APPROVED),
+    Kind.PURCHASE: Chain((*_CARD, *_MONEY), Reason.APPROVED),
     Kind.REFUND: Chain(_REFUND, Reason.APPROVED),
     Kind.REVERSAL: Chain(_REVERSAL, Reason.REVERSED),
     Kind.UNKNOWN: Chain((message_form,), Reason.UNKNOWN_KIND),
     Kind.VOID: Chain(_VOID, Reason.APPROVED),
+}
+PHONE_CHAINS: Final = CHAINS | {
+    Kind.BALANCE: Chain(_PHONE, Reason.APPROVED),
+    Kind.PURCHASE: Chain((*_PHONE, *_MONEY), Reason.APPROVED),
 }
 
 
@@ -342,7 +381,7 @@ class Decision:
 
 def decide(facts: Facts) -> Decision:
     """Run the request's chain over the facts."""
-    chain = CHAINS[facts.request.kind]
+    chain = (PHONE_CHAINS if facts.request.token else CHAINS)[facts.request.kind]
     for passed, check in enumerate(chain.checks):
         reason = check(facts)
         if reason is not None:

@@ -15,8 +15,7 @@ from shanfu.issuer.customers import Customer
 from shanfu.issuer.policy import Policy
 from shanfu.issuer.token_policy import NO_IDV, TokenProduct
 from shanfu.issuer.tokens import LIVING, TokenRow
-from shanfu.messages import Colour, IDVMethod, IDVOption
-from shanfu.messages.issuing import JudgeCard
+from shanfu.messages import Colour, IDVMethod, IDVOption, issuing
 
 __all__ = ["Mark", "TokenFacts", "colour_of", "marks_of", "options_of"]
 
@@ -65,7 +64,7 @@ class Mark(Enum):
 class TokenFacts:
     """All that the rules may look at; `owned` says that the card is of the customer's accounts."""
 
-    asked: JudgeCard
+    asked: issuing.JudgeCard
     policy: Policy
     now_ms: int
     month: str  # YYMM of now

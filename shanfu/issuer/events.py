@@ -29,7 +29,9 @@ def explain(facts: Facts, decision: Decision) -> dict[str, str]:
     """Return every check of the chain with its result: right, refused with its reason, or not reached."""
     refusal = f"{decision.reason.name}: {decision.reason.en}"
     checks = told_checks(decision.chain.checks, decision.passed, refusal, detail=lambda check: _detail(check, facts))
-    return {"card": mask_pan(facts.request.pan), **checks}
+    token = facts.request.token
+    phone = {"token": f"••••{token.block.token[-4:]} of {token.block.trid}, assurance {token.block.assurance}"} if token else {}
+    return {"card": mask_pan(facts.request.pan), **phone, **checks}
 
 
 def _detail(check: str, facts: Facts) -> str:
@@ -53,8 +55,8 @@ def _cvr(facts: Facts) -> str:
 
 
 def _tvr(facts: Facts) -> str:
-    chip = facts.request.chip
-    return ("; ".join(TVR.parse(chip.tvr).explain()) or "nothing to tell") if chip else ""
+    chip = facts.request.chip or facts.request.token
+    return ("; ".join(TVR.parse(chip.tvr).explain()) or "nothing to tell") if chip and chip.tvr else ""
 
 
 def _pin(facts: Facts) -> str:
@@ -96,6 +98,11 @@ def _original(facts: Facts) -> str:
     return f"{facts.request.original}: {facts.original.state if facts.original else 'not seen'}"
 
 
+def _token(facts: Facts) -> str:
+    token = facts.request.token
+    return f"verified {token.block.verified or '0'}, ARQC result {token.verdict.value}" if token else ""
+
+
 def _form(facts: Facts) -> str:
     return facts.request.fault
 
@@ -103,5 +110,6 @@ def _form(facts: Facts) -> str:
 _DETAILS = {
     "account_open": _account, "atc_fresh": _atc, "card_expiry": _expiry, "card_verdict": _cvr, "day_count": _count,
     "day_limit": _day_limit, "funds": _funds, "master_key": _key, "message_form": _form, "original_known": _original,
-    "original_seen": _original, "pin": _pin, "terminal_verdict": _tvr, "transaction_limit": _one_limit,
+    "original_seen": _original, "pin": _pin, "terminal_verdict": _tvr, "token_card_expiry": _expiry, "token_verified": _token,
+    "transaction_limit": _one_limit,
 }  # fmt: skip

@@ -21,6 +21,7 @@ from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, i
 from shanfu.issuer.accounts import Account, account_name
 from shanfu.issuer.answers import MACED, answer, chip_answer
 from shanfu.issuer.books import DESK, IssuerBooks
+from shanfu.issuer.cards import BY_CARD
 from shanfu.issuer.clearing import clear_closed_days, release_lapsed
 from shanfu.issuer.config import IssuerConfig
 from shanfu.issuer.counter import Counter
@@ -231,8 +232,8 @@ class Issuer:
         return [case for case in cases if case.reason is None]
 
     def _prove(self, cases: list[Case], books: IssuerBooks) -> None:
-        """Ask for the proofs of all cryptograms at once, then of the PINs of those that were right."""
-        claims, seen = [], set[str]()
+        """Ask for the proofs of all cryptograms at once, then of the PINs of those that were right, here or at the service."""
+        claims, phones, seen = [], [], set[str]()
         for case in cases:
             request = case.request
             card = books.card(request)
@@ -240,15 +241,19 @@ class Issuer:
             case.facts = Facts(request, self._config.policy, books.now_ms, card)
             is_repeat = request.name in seen or books.row(case.bucket, request.name) is not None
             seen.add(request.name)
-            if card and request.chip and not request.fault and not is_repeat:
+            if card is None or request.fault or is_repeat:
+                continue
+            if request.chip:
                 claims.append((case.facts, case, card))
-        if not claims:
+            elif request.token and request.token.verified and request.pin:
+                phones.append((case.facts, card))
+        if not claims and not phones:
             return
         pairs = [(facts.request, card) for facts, _, card in claims]
-        self._prover.load_keys(books.keys, pairs)
+        self._prover.load_keys(books.keys, [*pairs, *((facts.request, card) for facts, card in phones)])
         for (facts, case, _), (known, proof) in zip(claims, self._prover.cryptograms(pairs, books.keys), strict=True):
             facts.key_known, facts.proved, case.proof = known, proof is not None, proof
-        with_pin = [(facts, card) for facts, case, card in claims if case.proof and facts.request.pin]
+        with_pin = phones + [(facts, card) for facts, case, card in claims if case.proof and facts.request.pin]
         if with_pin:
             verdicts = self._prover.pins([(facts.request, card) for facts, card in with_pin], books.keys)
             for (facts, _), verdict in zip(with_pin, verdicts, strict=True):
@@ -265,6 +270,8 @@ class Issuer:
             self._tell(turn, books, f"repeat of {request.name}: answered {case.reason.code}", refusal)
             return
         facts.original = books.row(case.bucket, request.original)
+        if facts.original is not None and facts.original.card != request.card:
+            facts.original_card = books.cards.find(BY_CARD, facts.original.card)
         facts.account = _account(facts, books)
         decision = decide(facts)
         if self._watch:
@@ -287,8 +294,8 @@ class Issuer:
         replies = []
         for case in cases:
             assert case.reason
-            row = None if case.request.kind is Kind.REVERSAL else case.row
-            replies.append(answer(case.request.frame, case.reason, row))
+            row, token = None if case.request.kind is Kind.REVERSAL else case.row, case.request.token
+            replies.append(answer(case.request.frame, case.reason, row, told=token.told if token else b""))
         frames = seal_interbank(self._hsm, [(reply, self._mak) for reply in replies])  # before a key reset: without MACs
         for reply, sealed in zip(replies, frames, strict=True):
             self._send(turn, books, reply, sealed)

@@ -31,9 +31,7 @@ from shanfu.issuer.eligibility import tenured
 from shanfu.issuer.sms import STALE, Message, Messenger, empty
 from shanfu.issuer.token_policy import ASSURANCE, TWO_FACTORS
 from shanfu.issuer.tokens import BY_TOKEN, TokenRow
-from shanfu.messages import IDVMethod, Problem, ProblemCode, problem
-from shanfu.messages.issuing import CodeVerdict, SendCode, VerifyCode
-from shanfu.messages.wallet import CodeSent
+from shanfu.messages import IDVMethod, Problem, ProblemCode, issuing, problem, wallet
 from shanfu.store import bucket_of
 
 __all__ = ["IDV"]
@@ -56,7 +54,7 @@ class IDV:
 
     # -- a code is sent ------------------------------------------------------------------------------------------------
 
-    def send(self, visit: Visit[IssuerBooks], asked: SendCode) -> Answer:
+    def send(self, visit: Visit[IssuerBooks], asked: issuing.SendCode) -> Answer:
         """Make a code for this enrolment and have it brought to the holder."""
         books = visit.books
         row = self._enrolment(books, asked.token, asked.card)
@@ -73,7 +71,7 @@ class IDV:
         books.keys.load([LOOKUP, SEAL])
         code = self._made(books, row, customer, card=card, method=asked.method)
         hint = customer.mobile_hint if asked.method is IDVMethod.SMS else self._policy.call_centre
-        return CodeSent(hint=hint, expires_ms=code.expires_ms, tries_left=row.tries_left)
+        return wallet.CodeSent(hint=hint, expires_ms=code.expires_ms, tries_left=row.tries_left)
 
     def _made(self, books: IssuerBooks, row: TokenRow, customer: Customer, *, card: Card, method: IDVMethod) -> CodeRow:
         before = self._codes(books, row)
@@ -111,7 +109,7 @@ class IDV:
 
     # -- a code is judged ----------------------------------------------------------------------------------------------
 
-    def verify(self, visit: Visit[IssuerBooks], asked: VerifyCode) -> Answer:
+    def verify(self, visit: Visit[IssuerBooks], asked: issuing.VerifyCode) -> Answer:
         """Judge a code, or a login's assertion, for this enrolment; a wrong one costs a try."""
         books = visit.books
         row = self._enrolment(books, asked.token, asked.card)
@@ -124,7 +122,7 @@ class IDV:
         wrong = self._login_wrong(books, row, asked.code) if by_login else self._code_wrong(books, row, asked)
         if wrong is None:
             row.proofs = " ".join(sorted({*row.proofs.split(), asked.method.value}))
-            return CodeVerdict(assurance=TWO_FACTORS if set(row.proofs.split()) >= TWO else ASSURANCE[asked.method])
+            return issuing.CodeVerdict(assurance=TWO_FACTORS if set(row.proofs.split()) >= TWO else ASSURANCE[asked.method])
         if wrong is not ProblemCode.CODE_WRONG:
             return problem(wrong)
         row.tries_left -= 1
@@ -132,7 +130,7 @@ class IDV:
             return problem(ProblemCode.CODE_WRONG, f"{row.tries_left} tries left")
         return self._lock(books, row)
 
-    def _code_wrong(self, books: IssuerBooks, row: TokenRow, asked: VerifyCode) -> ProblemCode | None:
+    def _code_wrong(self, books: IssuerBooks, row: TokenRow, asked: issuing.VerifyCode) -> ProblemCode | None:
         """Say what is wrong with a code; None when it is the newest that was sent this way, and in time."""
         sent = [code for code in self._codes(books, row) if code.method == asked.method.value]
         if not sent or sent[-1].state == CodeState.REPLACED:

@@ -61,6 +61,9 @@ class JournalRow:
     undone_by: str  # of a payment: the void that took it back
     refunded_minor: int
     hold: int
+    token_last4: str  # of a payment by phone: which token, of whose app, and how its holder was once verified
+    trid: str
+    assurance: str
     arrived_ms: int
 
 

@@ -65,6 +65,7 @@ class Reason(HostReason):
     PIN_WRONG              = ("55", "wrong PIN",                                    "密码错误",             True)
     REVERSED               = ("00", "reversed",                                     "已冲正",               False)
     REVERSED_EARLIER       = ("94", "its reversal came before",                     "冲正先于原交易到达",   False)
+    TOKEN_NOT_VERIFIED     = ("59", "token service did not find this payment right", "标记未经验证",       False)
     TOMBSTONE_KEPT         = ("00", "original not seen, reversal remembered",       "未见原交易，已登记冲正", False)
     TRANSACTION_LIMIT      = ("61", "limit of one payment exceeded",                "超出单笔金额限制",     True)
     TVR_REFUSED            = ("05", "terminal's checks failed",                     "终端检查未通过",       False)

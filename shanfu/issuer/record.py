@@ -12,7 +12,7 @@ import zlib
 
 from shanfu.hosts import State
 from shanfu.hsm import PINVerdict
-from shanfu.iso8583 import Balance, encode_balances
+from shanfu.iso8583 import Balance, TokenBlock, encode_balances
 from shanfu.issuer.accounts import Account, AccountKind, AccountState
 from shanfu.issuer.books import IssuerBooks
 from shanfu.issuer.decide import Decision, Facts
@@ -23,6 +23,7 @@ from shanfu.issuer.requests import Kind, Request
 
 __all__ = ["clear", "lapse", "record"]
 
+_NO_TOKEN = TokenBlock()
 TRIES_SPENT = frozenset({Reason.PIN_WRONG, Reason.PIN_TRIES_EXCEEDED})
 
 
@@ -56,11 +57,12 @@ def _spend(facts: Facts, decision: Decision) -> None:
 
 
 def _row(books: IssuerBooks, request: Request, *, issuer: str, bucket: int) -> JournalRow:
-    text = request.message.text
+    text, block = request.message.text, request.token.block if request.token else _NO_TOKEN
     return JournalRow(
         bucket, books.next_seq(), FORMAT, request.business_date, "", request.institution, request.currency, request.name,
         request.message.mti, text(3, ""), issuer, text(37, ""), request.amount_minor, request.card, "",
-        State.DECLINED.value, "", "", "", "", b"", "", "", 0, Hold.NONE.value, books.now_ms,
+        State.DECLINED.value, "", "", "", "", b"", "", "", 0, Hold.NONE.value, block.token[-4:],
+        block.trid, block.assurance, books.now_ms,
     )  # fmt: skip
 
 

@@ -3,6 +3,9 @@
 `read` turns a decoded interbank message into a `Request`. It never raises: what is missing or malformed is told in `fault`
 (a field path), so that the refusal goes through the same decision as every other. Kinds and their fields follow the wires
 page; the name is DE7, DE11, DE32 and DE33, and DE90 holds that of an original with institutions padded to eleven digits.
+
+A payment with a token comes with the PAN in DE2 as every other, and with the token's data in DE63 TK. What its chip said was
+for the token service, which has judged it; of DE55 only the TVR is read here.
 """
 
 from dataclasses import dataclass, field
@@ -14,9 +17,9 @@ from shanfu.emv import ALGORITHM_3DES, ALGORITHM_SM4, cryptogram_input, decode_f
 from shanfu.errors import DecodeError
 from shanfu.hosts import business_date, institution, name_of, original_name
 from shanfu.hsm import Algorithm, PINBlockFormat
-from shanfu.iso8583 import EntryMode, InterbankFrame, Message, parse_sm4_pin
+from shanfu.iso8583 import EntryMode, InterbankFrame, Message, TokenBlock, TokenVerdict, parse_sm4_pin
 
-__all__ = ["Chip", "Kind", "PresentedPIN", "Request", "read"]
+__all__ = ["Chip", "Kind", "PaidByToken", "PresentedPIN", "Request", "read"]
 
 ALGORITHMS: Final = {ALGORITHM_3DES: Algorithm.TDES, ALGORITHM_SM4: Algorithm.SM4}  # 9F10 byte 8, JR/T 0025.5
 
@@ -63,6 +66,21 @@ class Chip:
 
 
 @dataclass(slots=True)
+class PaidByToken:
+    """Which phone paid: the token's data (DE63 TK), what the token service found (DE61), and the terminal's TVR."""
+
+    block: TokenBlock
+    told: bytes = field(repr=False)  # DE63 as it came
+    verdict: TokenVerdict
+    tvr: bytes = b""
+
+    @property
+    def verified(self) -> bool:
+        """Whether the service says that the token's own key has made the cryptogram of this payment."""
+        return self.block.verified == "1" and self.verdict is TokenVerdict.RIGHT
+
+
+@dataclass(slots=True)
 class PresentedPIN:
     """The PIN block of DE52 (or DE63 SM) and the form that DE53 announces."""
 
@@ -90,6 +108,7 @@ class Request:
     fault: str
     card: str = ""
     late: bool = False  # it waited longer than its sender does
+    token: PaidByToken | None = None
 
     @property
     def message(self) -> Message:
@@ -116,8 +135,20 @@ def read(frame: InterbankFrame, *, now_ms: int) -> Request:
         institution(text(32, "")), text(22, ""), text(14, ""), original_name(text(90, "")), None, None, fault,
     )  # fmt: skip
     if not fault:
-        request.fault = _more(request, dated)
+        request.fault = (_read_token(request) if 63 in fields else "") or _more(request, dated)
     return request
+
+
+def _read_token(request: Request) -> str:
+    """Read what came of the token service (DE63 TK, DE61); a DE63 of other usages is not its."""
+    message, told = request.message, request.message.binary(63)
+    try:
+        block = TokenBlock.of_field(told)
+    except DecodeError as fault:
+        return fault.path
+    if block is not None:
+        request.token = PaidByToken(block, told, TokenVerdict.of_field(message.text(61, "")))
+    return ""
 
 
 def _kind(message: Message) -> tuple[Kind, frozenset[int]]:
@@ -139,8 +170,19 @@ def _more(request: Request, dated: str) -> str:
     track = message.text(35, "")
     if track and track[: len(request.pan) + 1].rstrip("=D") != request.pan:
         return "DE35"  # ISO 7813: track 2 begins with the PAN, then the separator
+    if request.token is not None:
+        _read_tvr(request, request.token)
+        return _read_pin(request)
     fault = _read_chip(request) if request.entry[:2] in _CHIP_MODES else ""
     return fault or _read_pin(request)
+
+
+def _read_tvr(request: Request, token: PaidByToken) -> None:
+    """Read what the terminal saw; what else the chip said is not ours to judge, nor whether it can be read."""
+    try:
+        token.tvr = decode_field55(request.message.binary(55))[0x95]
+    except (DecodeError, LookupError):
+        return
 
 
 _CHIP_MODES: Final = frozenset(mode.value for mode in EntryMode if mode.chip)

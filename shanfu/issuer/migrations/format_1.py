@@ -68,7 +68,9 @@ def money() -> None:
         *(text(name) for name in verdict),
         octets("chip"),
         *(text(name) for name in ("original", "undone_by")),
-        *(number(name) for name in ("refunded_minor", "hold", "arrived_ms")),
+        *(number(name) for name in ("refunded_minor", "hold")),
+        *(text(name) for name in ("token_last4", "trid", "assurance")),
+        number("arrived_ms"),
     )
     op.create_index("journal_name", "journal", ["bucket", "name"], unique=True)
     held = sa.text("hold = 1")
