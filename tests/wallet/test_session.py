@@ -133,7 +133,7 @@ def test_a_cloud_that_forgets_every_session_is_given_up() -> None:
 SAME: Bench = bench().enrolled()
 
 
-@settings(max_examples=examples(60, heavy=5_000), deadline=None)
+@settings(max_examples=examples(60, heavy=2_000), deadline=None)
 @given(st.binary(max_size=80), st.sampled_from([200, 400, 503]), st.sampled_from(["news.take", "sessions.open"]))
 def test_no_bytes_make_the_phone_fall_over(raw: bytes, status: int, op: str) -> None:
     one = Bench(SAME.cloud, SAME.clock, SAME.storage.copy(), SAME.keystore.copy())
