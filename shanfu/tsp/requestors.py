@@ -67,12 +67,12 @@ class RangeRow:
 
 _REQUESTORS: Final = book_of(f"{PREFIX}requestors", METADATA, RequestorRow, "trid")
 Index(f"{PREFIX}requestors_trid", _REQUESTORS.c.trid, unique=True)
-REQUESTORS: Final = Shelf(_REQUESTORS, RequestorRow)
+REQUESTORS: Final = Shelf(_REQUESTORS, RequestorRow, kept=True)
 
 _RANGES: Final = book_of(f"{PREFIX}ranges", METADATA, RangeRow, "bin")
 Index(f"{PREFIX}ranges_bin", _RANGES.c.bin, unique=True)
 Index(f"{PREFIX}ranges_issuer", _RANGES.c.issuer)
-RANGES: Final = Shelf(_RANGES, RangeRow)
+RANGES: Final = Shelf(_RANGES, RangeRow, kept=True)
 
 
 def listed(allowed: str, value: str) -> bool:
