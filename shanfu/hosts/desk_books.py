@@ -29,6 +29,8 @@ __all__ = [
 
 BY_CALL: Final = ("bucket", "call")
 BY_SEQ: Final = ("bucket", "seq")
+FORGOTTEN_EVERY: Final = 64  # notices to a receiver after which its old ones are looked through
+KEPT_NOTICES: Final = 10_000  # of each receiver: what he acknowledged he asks for again only after a loss of his own
 BY_NUMBER: Final = ("bucket", "receiver", "number")
 WAITING, DONE = "WAITING", "DONE"
 MOST_DUE: Final = 64  # rows that one tick looks at; the next is a tenth of a second away
@@ -107,10 +109,12 @@ class DeskShelves:
         self.due = Statement(due.order_by(notices.c.due_ms, notices.c.number).limit(MOST_DUE), "now_ms")
         old = self.answered.select().where(answered.c.at_ms <= bindparam("before_ms"))
         self.old = Statement(old.order_by(answered.c.at_ms).limit(MOST_DUE), "before_ms")
-        last = self.notices.select().where(notices.c.receiver == bindparam("receiver"))
-        self.last = Statement(last.order_by(notices.c.number.desc()).limit(1), "receiver")
-        since = self.notices.select().where(notices.c.receiver == bindparam("receiver"), notices.c.number > bindparam("since"))
+        mine = self.notices.select().where(notices.c.bucket == 0, notices.c.receiver == bindparam("receiver"))
+        self.last = Statement(mine.order_by(notices.c.number.desc()).limit(1), "receiver")
+        since = mine.where(notices.c.number > bindparam("since"))
         self.since = Statement(since.order_by(notices.c.number).limit(100), "receiver", "since")
+        heard = mine.where(notices.c.number <= bindparam("until"), notices.c.state == DONE)
+        self.heard = Statement(heard.order_by(notices.c.number).limit(2 * FORGOTTEN_EVERY), "receiver", "until")
 
 
 class DeskBooks:
@@ -142,6 +146,9 @@ class DeskBooks:
     def tell(self, receiver: str, op: str, make: Callable[[int], Struct]) -> None:
         """Put a notice into the outbox; `make` gets its number. It leaves with the desk's next `due`."""
         number = self.next_number(receiver)
+        if number % FORGOTTEN_EVERY == 0:
+            for old in self.notices.select(self._shelves.heard, (receiver, number - KEPT_NOTICES)):
+                self.notices.remove(old)
         self.notices.add(NoticeRow(0, receiver, number, op, bytes(encoded(make(number))), WAITING, 0, self.now_ms))
 
     def since(self, receiver: str, number: int) -> list[NoticeRow]:
