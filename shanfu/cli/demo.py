@@ -52,6 +52,7 @@ def show(act: "Act", lang: str) -> str:
         parts.append("  => " + _receipt_line(act, lang))
     if act.report is not None:
         parts += [_report(act, lang)]
+    parts += [f"  => {zh if lang == 'zh' else en}" for en, zh in act.words]
     return "\n".join(parts) + "\n"
 
 

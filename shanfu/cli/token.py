@@ -85,22 +85,12 @@ def events(token: str, *, data: str, lang: str, as_json: bool) -> None:
 
     with _books(data) as (_, store):
         diary = tsp.show(store, _reference(store, token)).diary
-    lines = [
-        {
-            "version": row.version, "at_ms": row.at_ms, "event": row.event, "result": row.result, "actor": row.actor,
-            "channel": row.channel, "reason": row.reason, "before": row.before, "after": row.after,
-            "suspended_by": row.suspended_after.split(),
-        }
-        for row in diary
-    ]  # fmt: skip
     if as_json:
-        show_json(lines)
+        show_json([_change_object(row) for row in diary])
         return
-    for line in lines:
-        at = local(int(line["at_ms"])).strftime("%Y-%m-%d %H:%M:%S")
-        click.echo(
-            f"{at}  {line['event']:<10} {line['before'] or '-'} → {line['after']}  {line['actor']} {line['reason']}".rstrip()
-        )
+    for row in diary:
+        at, step = local(row.at_ms).strftime("%Y-%m-%d %H:%M:%S"), f"{row.before or '-'} → {row.after}"
+        click.echo(f"{at}  {row.event:<10} {step}  {row.actor} {row.reason}".rstrip())
 
 
 # -- what an issuer does -----------------------------------------------------------------------------------------------
@@ -187,6 +177,21 @@ def _reference(store: Any, name: str) -> str:
     if len(fitting) != 1:
         raise NotFound(f"token {name}: {'there is none' if not fitting else 'is not one alone'}; see `shanfu token list`")
     return fitting[0]
+
+
+def _change_object(row: Any) -> dict[str, Any]:
+    return {
+        "version": row.version,
+        "at_ms": row.at_ms,
+        "event": row.event,
+        "result": row.result,
+        "actor": row.actor,
+        "channel": row.channel,
+        "reason": row.reason,
+        "before": row.before,
+        "after": row.after,
+        "suspended_by": row.suspended_after.split(),
+    }
 
 
 def _payment_object(paid: Any) -> dict[str, Any]:

@@ -145,7 +145,8 @@ def transactions(phone_name: str, app_name: str | None, *, card_name: str | None
             show_json(msgspec.to_builtins(listed))
         else:
             for item in listed.items:
-                words = f"{item.kind:<8} {item.amount / 100:>10.2f}  {item.result:<9} {item.response_code} {item.reason}"
+                why = item.reason if item.result == "DECLINED" else ""
+                words = f"{item.kind:<8} {item.amount / 100:>10.2f}  {item.result:<9} {item.response_code} {why}".rstrip()
                 click.echo(f"{words} {item.merchant} RRN {item.rrn}".rstrip())
     return 0
 

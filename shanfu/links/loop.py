@@ -99,10 +99,12 @@ class LoopNet:
         self._news(one, Kind.UP)
         self._news(other, Kind.UP)
 
-    def terminal(self, host: str, *, framing: FramingFactory, timeout_ms: int, matches: Matches = any_reply) -> "LoopTerminal":
-        """Return a terminal's line to this host."""
+    def terminal(
+        self, host: str, *, framing: FramingFactory, timeout_ms: int, matches: Matches = any_reply, kind: str = "pos"
+    ) -> "LoopTerminal":  # fmt: skip
+        """Return a terminal's line to this host; with the kind `http` that of an HTTP shell, which vouches for its callers."""
         self._seat(host)
-        return LoopTerminal(self, host, framing=framing, timeout_ms=timeout_ms, matches=matches)
+        return LoopTerminal(self, host, framing=framing, timeout_ms=timeout_ms, matches=matches, kind=kind)
 
     def worker(self, name: str) -> Worker[Any]:
         """Return the worker of a running host; raises LinkClosed when it is down."""
@@ -213,7 +215,7 @@ class LoopNet:
         """Connect a terminal and return its end at the host; raises LinkClosed when the host is down."""
         self.worker(terminal.host)
         self._dialled += 1
-        end = (terminal.host, f"pos/loop-{self._dialled}")
+        end = (terminal.host, f"{terminal.kind}/loop-{self._dialled}")
         self._terminals[end] = terminal
         return end
 
@@ -321,8 +323,10 @@ class LoopNet:
 class LoopTerminal:
     """A terminal's line into the net: `ask` is what `dialogue.run` calls."""
 
-    def __init__(self, net: LoopNet, host: str, *, framing: FramingFactory, timeout_ms: int, matches: Matches) -> None:
-        self.host, self.framing = host, framing
+    def __init__(
+        self, net: LoopNet, host: str, *, framing: FramingFactory, timeout_ms: int, matches: Matches, kind: str = "pos"
+    ) -> None:  # fmt: skip
+        self.host, self.framing, self.kind = host, framing, kind
         self.received: list[bytes] = []
         self._net, self._timeout_ms, self._matches = net, timeout_ms, matches
         self._end: End | None = None

@@ -21,7 +21,7 @@ from shanfu.messages.wallet import CodeSent, LoggedIn, Login
 __all__ = [
     "CardChanged", "CardJudged", "ChangeToken", "CodeSent", "CodeVerdict", "FindTokens", "JudgeCard", "LoggedIn", "Login",
     "Notice",
-    "SendCode", "Since", "SinceAnswer", "TokenChange", "TokenChanges", "TokenList", "VerifyCode",
+    "ReportCard", "SendCode", "Since", "SinceAnswer", "TokenChange", "TokenChanges", "TokenList", "VerifyCode",
 ]  # fmt: skip
 
 
@@ -104,6 +104,19 @@ class CardChanged(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     reason: str = ""
     at_ms: int = 0
     trusted_ms: int = 0
+
+
+class ReportCard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bank's own staff reports what happened to a card (`card` is its reference); its tokens follow.
+
+    REPLACED and RENEWED need the new card to be issued first: `successor` is its reference.
+    """
+
+    card: str
+    event: CardEvent
+    reason: str = ""
+    remap: bool = False
+    successor: str = ""
 
 
 class TokenChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -90,6 +90,7 @@ _ROWS: Final = (
     Operation("issuer.judge",       "issuer", "/issuer/v1/cards/judge",          Role.TSP,       issuing.JudgeCard,        issuing.CardJudged,         "May this card become a token"),
     Operation("issuer.code.send",   "issuer", "/issuer/v1/idv/send",             Role.TSP,       issuing.SendCode,         wallet.CodeSent,            "Send a one-time code"),
     Operation("issuer.code.verify", "issuer", "/issuer/v1/idv/verify",           Role.TSP,       issuing.VerifyCode,       issuing.CodeVerdict,        "Check a one-time code", remembered=False),
+    Operation("issuer.report",      "issuer", "/issuer/v1/cards/report",         Role.ISSUER,    issuing.ReportCard,       Empty,                      "Staff report what happened to a card"),
     Operation("issuer.notice",      "issuer", "/issuer/v1/notices",              Role.TSP,       requestor.Notice,         Empty,                      "A token changed"),
 )
 # fmt: on

@@ -5,12 +5,13 @@ tests); it asks every party, each through its own door.
 
 Files in reading order: `people.py` (who lives here), `settings.py`, `world.py` (a folder and what is in it), `ceremony.py` and
 `build.py` (how it is made), `apis.py` (who asks whom over HTTPS), `till.py` (a card or a phone at a terminal), `phones.py` and
-`holder.py` (who holds a phone), `serve.py` and `processes.py` (hosts as processes), `faults.py`, `story.py` (what is seen),
-`journals.py` and `reconcile.py` (the judge), `demo.py` (the story that `./run` plays).
+`holder.py` (who holds a phone), `desk.py` (a bank's staff), `serve.py` and `processes.py` (hosts as processes), `faults.py`,
+`story.py` (what is seen), `journals.py` and `reconcile.py` (the judge), `demo.py` (the story that `./run` plays).
 """
 
 from shanfu.sandbox.build import build, open_or_build
 from shanfu.sandbox.demo import Act, free_ports, play
+from shanfu.sandbox.desk import change_token, reconcile_tokens, report_card
 from shanfu.sandbox.faults import FAULT_AMOUNTS, FaultyIssuer
 from shanfu.sandbox.holder import Holder, a_holder, hold, inbox
 from shanfu.sandbox.journals import business_dates, reconcile_world, require_dates
@@ -41,7 +42,7 @@ __all__ = [
     "CARDS", "FAULT_AMOUNTS", "HOSTS", "MERCHANTS", "PHONES", "PIN", "PROCESSES", "Act", "Difference", "EventEnds",
     "EventFile", "FaultyIssuer", "Feeds", "Finding", "Fleet", "Holder", "LocalWorld", "RemoteWorld", "Report", "Settings",
     "Till", "Timeouts", "Verdict", "World", "a_holder", "a_world", "acquirer_of", "build", "business_dates", "card_named",
-    "free_ports", "hold", "inbox", "local_till", "local_world", "match", "merchant_named", "one_story", "open_net",
-    "open_or_build", "phone_named", "play", "provoke", "read_events", "ready_line", "reconcile_world", "remote_world",
-    "require_dates", "running", "serve", "tcp_till",
+    "change_token", "free_ports", "hold", "inbox", "local_till", "local_world", "match", "merchant_named", "one_story",
+    "open_net", "open_or_build", "phone_named", "play", "provoke", "read_events", "ready_line", "reconcile_tokens",
+    "reconcile_world", "remote_world", "report_card", "require_dates", "running", "serve", "tcp_till",
 ]  # fmt: skip

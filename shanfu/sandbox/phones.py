@@ -39,7 +39,7 @@ def pocket(world: World, name: str, cloud: CloudLine | None, *, clock: Clock, ev
         phone = Phone(
             memory, DeviceKeyStore(chip), model=model, clock=clock, cloud=cloud, events=events, attest=attested(world)
         )  # fmt: skip
-        if fresh:
+        if fresh and phone.trouble is None:
             phone.make_default(app_named(about.apps[0]).package)
         yield phone
 

@@ -52,7 +52,10 @@ class Shown:
     @property
     def en(self) -> str:
         """The sentence in English."""
-        return self.reason.en if self.reason else f"paid with the phone, {self.uses_left} payments left without a refresh"
+        if self.reason:
+            return self.reason.en
+        plural = "" if self.uses_left == 1 else "s"
+        return f"paid with the phone, {self.uses_left} payment{plural} left without a refresh"
 
     @property
     def zh(self) -> str:

@@ -1,0 +1,123 @@
+"""A bank's staff at its desk: what they tell the token service of tokens, and their own bank of cards.
+
+Each call is one operation of the JSON wire, asked under the bank's name: over HTTPS with its certificate and secret while the
+hosts run as processes, through an HTTP shell's line of the loop link while they run here.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from shanfu import cloud, issuer, tsp
+from shanfu.errors import ConfigError, NotFound
+from shanfu.messages import (
+    Actor,
+    Call,
+    CardEvent,
+    JSONFrames,
+    Problem,
+    Reply,
+    decoded,
+    encoded,
+    issuing,
+    operation,
+    pack,
+    requestor,
+    unpack,
+)  # fmt: skip
+from shanfu.pan import PAN
+from shanfu.sandbox.apis import institution_line
+from shanfu.sandbox.people import card_named
+from shanfu.sandbox.till import LocalWorld, RemoteWorld, a_world
+from shanfu.sandbox.world import HOSTS, World
+
+__all__ = ["change_token", "reconcile_tokens", "report_card"]
+
+AskAs = Callable[[str, Struct], Struct | Problem]
+
+
+def change_token(world: World, token: str, change: str, *, reason: str) -> str:
+    """Suspend, resume or delete a token as its issuer; return the result's name, or a refusal's code."""
+    with world.store("tsp", read_only=True) as store:
+        bank = _bank_of(tsp.show(store, token).token.card, world)
+    asked = requestor.ChangeToken(tokens=(token,), actor=Actor.ISSUER, reason=reason)
+    with a_world(world, feeds={}) as reach, staff(reach, bank, to="tsp") as ask:
+        answer = ask(f"tsp.issuer.{change}", asked)
+        reach.settle()
+    if isinstance(answer, Problem):
+        return answer.reason or answer.code
+    assert isinstance(answer, issuing.TokenChanges)
+    return answer.changes[0].result
+
+
+def report_card(world: World, name: str, event: CardEvent, *, reason: str = "") -> None:
+    """Report at its bank what happened to a card; ConfigError when the bank refuses."""
+    card = card_named(name)
+    bank, reference = _find_card(world, PAN(card.pan))
+    with a_world(world, feeds={}) as reach, staff(reach, bank, to=bank) as ask:
+        answer = ask("issuer.report", issuing.ReportCard(card=reference, event=event, reason=reason))
+        reach.settle()
+    if isinstance(answer, Problem):
+        raise ConfigError(f"card {name}: {answer.title} {answer.detail}".rstrip())
+
+
+def reconcile_tokens(world: World) -> list[tsp.Drift]:
+    """Compare what key cloud and issuers hold of every token with the token service, whether the hosts run or not."""
+    with world.store("tsp", read_only=True) as store:
+        ours = tsp.list_tokens(store)
+    drifts = []
+    with world.store("cloud", read_only=True) as store:
+        views = [view for line in cloud.list_devices(store) for view in cloud.list_tokens(store, line.device)]
+    drifts += tsp.compare("cloud", ours, views)
+    for name, role in HOSTS.items():
+        if role.kind == "issuer":
+            with world.store(name, read_only=True) as store:
+                theirs = issuer.list_tokens(store)
+            mine = {view.token for view in theirs}
+            drifts += tsp.compare(f"issuer/{role.id}", [view for view in ours if view.token in mine], theirs)
+    return drifts
+
+
+@contextmanager
+def staff(reach: LocalWorld | RemoteWorld, bank: str, *, to: str) -> Iterator[AskAs]:
+    """Sit down at a bank's desk that speaks to one host."""
+    world = reach.world
+    if isinstance(reach, RemoteWorld):
+        with institution_line(world, bank, to=to) as line:
+            yield line.ask
+        return
+    line_here = reach.net.terminal(
+        world.home_of(to), framing=JSONFrames, timeout_ms=world.settings.timeouts.terminal_ms, kind="http"
+    )
+
+    def ask(op: str, body: Struct) -> Struct | Problem:
+        row = operation(op)
+        assert row is not None
+        call = Call(id="desk", op=op, caller=f"issuer/{HOSTS[bank].id}", body=encoded(body))
+        reply = unpack(line_here.ask(pack(call)), Reply)
+        return decoded(reply.body, row.gives if reply.ok else Problem, path=op)
+
+    yield ask
+    line_here.hang_up()
+
+
+def _find_card(world: World, pan: PAN) -> tuple[str, str]:
+    """Return a card's bank and its reference there."""
+    for name, role in HOSTS.items():
+        if role.kind == "issuer":
+            with world.store(name, read_only=True) as store:
+                reference = issuer.card_reference(store, world.hsm(name), pan)
+            if reference:
+                return name, reference
+    raise NotFound("card: no bank of this world has issued it")
+
+
+def _bank_of(card: str, world: World) -> str:
+    """Return the bank that a card reference belongs to."""
+    for name, role in HOSTS.items():
+        if role.kind == "issuer":
+            with world.store(name, read_only=True) as store:
+                if any(view.card == card for view in issuer.list_tokens(store)):
+                    return name
+    raise NotFound("token: no bank of this world knows its card")
