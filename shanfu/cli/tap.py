@@ -155,16 +155,13 @@ def _exit(receipt: Any) -> int:
 
 def tap_object(receipt: Any, events: list[Any], *, device: str, shown: Any = None) -> dict[str, Any]:
     """Return the one object that `tap --json` prints."""
-    return {
+    told: dict[str, Any] = {
         "outcome": receipt.outcome.value,
         "reason": str(receipt.reason) if receipt.reason else None,
         "response_code": receipt.response_code or None,
         "amount": receipt.amount.plain if receipt.amount else None,
         "currency": receipt.amount.currency.code if receipt.amount else None,
         "device": device,
-        "phone": {"words": shown.en, "reason": shown.reason.name if shown.reason else None, "uses_left": shown.uses_left}
-        if shown
-        else None,
         "interface": receipt.interface or None,
         "pan": receipt.masked_pan or None,
         "entry_mode": receipt.entry_mode or None,
@@ -187,3 +184,7 @@ def tap_object(receipt: Any, events: list[Any], *, device: str, shown: Any = Non
             for seq, event in enumerate(events, 1)
         ],
     }
+    if shown is not None:
+        reason = shown.reason.name if shown.reason else None
+        told["phone"] = {"words": shown.en, "reason": reason, "uses_left": shown.uses_left}
+    return told

@@ -18,6 +18,7 @@ from shanfu.messages import (
     JSONFrames,
     Problem,
     Reply,
+    TokenView,
     decoded,
     encoded,
     issuing,
@@ -28,8 +29,8 @@ from shanfu.messages import (
 )  # fmt: skip
 from shanfu.pan import PAN
 from shanfu.sandbox.apis import institution_line
-from shanfu.sandbox.people import card_named
-from shanfu.sandbox.till import LocalWorld, RemoteWorld, a_world
+from shanfu.sandbox.people import APPS, card_named
+from shanfu.sandbox.till import LocalWorld, RemoteWorld, a_world, local_world, running
 from shanfu.sandbox.world import HOSTS, World
 
 __all__ = ["change_token", "reconcile_tokens", "report_card"]
@@ -63,20 +64,32 @@ def report_card(world: World, name: str, event: CardEvent, *, reason: str = "") 
 
 
 def reconcile_tokens(world: World) -> list[tsp.Drift]:
-    """Compare what key cloud and issuers hold of every token with the token service, whether the hosts run or not."""
-    with world.store("tsp", read_only=True) as store:
-        ours = tsp.list_tokens(store)
-    drifts = []
+    """Compare what key cloud and issuers hold of every token with what the token service holds; return what differs.
+
+    While the hosts run elsewhere it is only looked at; else what a party lacks is told again, and has arrived on return.
+    """
+    theirs = _views(world)
+    if running(world):
+        with world.store("tsp", read_only=True) as store:
+            return tsp.reconcile(store, theirs, now_ms=world.clock.now_ms(), repair=False)
+    with world.store("tsp") as store:
+        drifts = tsp.reconcile(store, theirs, now_ms=world.clock.now_ms())
+    if drifts:
+        with local_world(world, feeds={}) as reach:
+            reach.settle()
+    return drifts
+
+
+def _views(world: World) -> dict[str, list[TokenView]]:
+    """Return every party's views of its tokens."""
     with world.store("cloud", read_only=True) as store:
-        views = [view for line in cloud.list_devices(store) for view in cloud.list_tokens(store, line.device)]
-    drifts += tsp.compare("cloud", ours, views)
+        held = [view for line in cloud.list_devices(store) for view in cloud.list_tokens(store, line.device)]
+    views = {f"requestor/{app.trid}": [view for view in held if view.trid == app.trid] for app in APPS}
     for name, role in HOSTS.items():
         if role.kind == "issuer":
             with world.store(name, read_only=True) as store:
-                theirs = issuer.list_tokens(store)
-            mine = {view.token for view in theirs}
-            drifts += tsp.compare(f"issuer/{role.id}", [view for view in ours if view.token in mine], theirs)
-    return drifts
+                views[f"issuer/{role.id}"] = issuer.list_tokens(store)
+    return views
 
 
 @contextmanager
