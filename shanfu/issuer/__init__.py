@@ -2,15 +2,16 @@
 
 In the world: customers, their accounts, the ledger, the cards; it says yes or no to every payment of its cards. It is asked by
 the network, over one link in the interbank dialect, and by the token service in JSON calls; it tells that service what happens
-to cards. Administration (opening
-accounts, issuing cards, reading the ledger) comes in through `admin`.
+to cards. Administration (opening accounts, issuing cards, reading the ledger) comes in through `admin`.
 
 Files in reading order: host (batches in, answers out), requests (what arrived), decide (the rules), record (what changes),
 reasons (the outcomes), prove (what the HSM is asked), answers, clearing (what time asks); books, and one file per book: cards,
 accounts, customers, journal, ledger; config, policy (with `policy.toml`); events (what is told), admin (the bank's counter),
-reconcile (what is compared in the end). For cards in phones: counter (what the token service asks), eligibility (may this card
-become a token), idv (is this its holder), token_policy; passwords, and the books tokens, codes, sms; inbox (who takes texts).
-Its link to the network, with sign-on, keys and cut-off, is `shanfu.hosts`.
+reconcile (what is compared in the end). Its link to the network, with sign-on, keys and cut-off, is `shanfu.hosts`.
+
+For cards in phones: counter (what the token service asks), eligibility (may this card become a token), idv (is this its
+holder), token_policy, passwords; the books tokens, codes and sms; card_events (lost, stolen, replaced), phones (which of them
+paid), inbox (who takes the texts).
 """
 
 from shanfu.hosts import LOOKUP, SEAL, JournalLine, install_key
@@ -36,11 +37,13 @@ from shanfu.issuer.admin import (
     unlock_pin,
 )
 from shanfu.issuer.books import SCHEMA, IssuerBooks
+from shanfu.issuer.card_events import CardReport, delete_tokens, report_card, resume_tokens, suspend_tokens
 from shanfu.issuer.cards import CardState, imk_label
 from shanfu.issuer.config import IssuerConfig, pvk_label
 from shanfu.issuer.host import Issuer
 from shanfu.issuer.inbox import codes_for_caller, messages_to, take_messages
 from shanfu.issuer.ledger import Chart, EntryKind, Line, TrialLine, statement, trial_balance
+from shanfu.issuer.phones import PaymentView, PhoneView, payments_of, tokens_of
 from shanfu.issuer.policy import Limits, Policy
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.reconcile import PostingLine, journal_lines, postings_of, unbalanced
@@ -56,6 +59,7 @@ __all__ = [
     "AccountOrder",
     "AccountState",
     "CardOrder",
+    "CardReport",
     "CardState",
     "CardView",
     "Chart",
@@ -69,6 +73,8 @@ __all__ = [
     "Line",
     "Message",
     "Messenger",
+    "PaymentView",
+    "PhoneView",
     "Policy",
     "PostingLine",
     "Reason",
@@ -80,6 +86,7 @@ __all__ = [
     "balance",
     "card_state",
     "codes_for_caller",
+    "delete_tokens",
     "deposit",
     "imk_label",
     "install_key",
@@ -91,13 +98,18 @@ __all__ = [
     "open_account",
     "open_accounts",
     "open_customer",
+    "payments_of",
     "postings_of",
     "pvk_label",
+    "report_card",
     "reset_pin",
+    "resume_tokens",
     "set_contact",
     "set_status",
     "statement",
+    "suspend_tokens",
     "take_messages",
+    "tokens_of",
     "trial_balance",
     "unbalanced",
     "unlock_pin",

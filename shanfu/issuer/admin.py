@@ -25,8 +25,8 @@ from shanfu.store import Book, Statement, Store, Transaction, bucket_of
 
 __all__ = [
     "AccountOrder", "CardOrder", "CardView", "Contact", "account_names", "balance", "card_state", "deposit",
-    "issue_card", "issue_cards", "list_accounts", "open_account", "open_accounts", "open_customer", "reset_pin",
-    "set_contact", "set_status", "unlock_pin",
+    "enter_cards", "find_card", "issue_card", "issue_cards", "list_accounts", "open_account", "open_accounts",
+    "open_customer", "reset_pin", "set_contact", "set_status", "unlock_pin", "view_of",
 ]  # fmt: skip
 
 REFERENCE_BYTES: Final = 16  # of a card's name outside the bank, which cannot be guessed
@@ -234,18 +234,27 @@ class CardView:
 def issue_cards(store: Store, hsm: HSM, orders: Sequence[CardOrder], *, now_ms: int, buckets: int = 1) -> None:
     """Issue cards, all or none; numbers are sealed before they are stored. Raise Conflict when a PAN is issued already."""
     with store.begin() as tx:
-        keys = Keyring(SHELVES.keys, tx, now_ms=now_ms)
+        keys, book = Keyring(SHELVES.keys, tx, now_ms=now_ms), CARDS.open(tx)
         keys.load([LOOKUP, SEAL])
-        digits = [order.pan.digits.encode() for order in orders]
-        cards = hsm.lookup(keys.current(LOOKUP), digits)
-        contexts = [f"cards/{card}".encode() for card in cards]
-        sealed = hsm.seal(keys.current(SEAL), list(zip(digits, contexts, strict=True)))
-        book = CARDS.open(tx)
-        fresh = hsm.random(REFERENCE_BYTES * len(orders)).hex()
-        for place, (order, card, box) in enumerate(zip(orders, cards, sealed, strict=True)):
-            row = book.add(_new_card(order, card, box, (bucket_of(order.group, buckets), now_ms)))
-            row.reference = order.reference or fresh[place * 2 * REFERENCE_BYTES :][: 2 * REFERENCE_BYTES]
+        enter_cards(book, keys, hsm, orders=orders, where=(buckets, now_ms))
         book.save()
+
+
+def enter_cards(
+    book: Book[Card], keys: Keyring, hsm: HSM, *, orders: Sequence[CardOrder], where: tuple[int, int]
+) -> list[Card]:
+    """Put cards into a book that is open; `where` is the number of buckets and the time."""
+    buckets, now_ms = where
+    digits = [order.pan.digits.encode() for order in orders]
+    cards = hsm.lookup(keys.current(LOOKUP), digits)
+    contexts = [f"cards/{card}".encode() for card in cards]
+    sealed = hsm.seal(keys.current(SEAL), list(zip(digits, contexts, strict=True)))
+    fresh, rows = hsm.random(REFERENCE_BYTES * len(orders)).hex(), []
+    for place, (order, card, box) in enumerate(zip(orders, cards, sealed, strict=True)):
+        row = book.add(_new_card(order, card, box, (bucket_of(order.group, buckets), now_ms)))
+        row.reference = order.reference or fresh[place * 2 * REFERENCE_BYTES :][: 2 * REFERENCE_BYTES]
+        rows.append(row)
+    return rows
 
 
 def issue_card(store: Store, hsm: HSM, order: CardOrder, *, now_ms: int, buckets: int = 1) -> None:
@@ -266,7 +275,7 @@ def _new_card(order: CardOrder, card: str, sealed: bytes, where: tuple[int, int]
 def set_status(store: Store, hsm: HSM, pan: PAN, state: CardState) -> None:
     """Report a card lost, block it, activate it again; raise NotFound."""
     with store.begin() as tx:
-        book, card = _card(tx, hsm, pan)
+        book, card = find_card(tx, hsm, pan)
         card.state = state.value
         book.save()
 
@@ -274,7 +283,7 @@ def set_status(store: Store, hsm: HSM, pan: PAN, state: CardState) -> None:
 def unlock_pin(store: Store, hsm: HSM, pan: PAN, *, policy: Policy | None = None) -> None:
     """Give the card all its PIN tries back; raise NotFound."""
     with store.begin() as tx:
-        book, card = _card(tx, hsm, pan)
+        book, card = find_card(tx, hsm, pan)
         card.pin_tries_left = (policy or Policy.default()).pin_tries
         book.save()
 
@@ -282,7 +291,7 @@ def unlock_pin(store: Store, hsm: HSM, pan: PAN, *, policy: Policy | None = None
 def reset_pin(store: Store, hsm: HSM, pan: PAN, *, pvv: str, pvki: str = "1") -> None:
     """Set another PIN by its verification value; raise NotFound."""
     with store.begin() as tx:
-        book, card = _card(tx, hsm, pan)
+        book, card = find_card(tx, hsm, pan)
         card.pvv, card.pvki = pvv, pvki
         book.save()
 
@@ -290,7 +299,12 @@ def reset_pin(store: Store, hsm: HSM, pan: PAN, *, pvv: str, pvki: str = "1") ->
 def card_state(store: Store, hsm: HSM, pan: PAN) -> CardView:
     """Return a card as staff see it; raise NotFound."""
     with store.begin() as tx:
-        _, card = _card(tx, hsm, pan)
+        _, card = find_card(tx, hsm, pan)
+    return view_of(card)
+
+
+def view_of(card: Card) -> CardView:
+    """Return what staff may see of a card."""
     return CardView(
         masked=card.masked,
         group=card.account_group,
@@ -307,7 +321,8 @@ def card_state(store: Store, hsm: HSM, pan: PAN) -> CardView:
 _STATES: Final = {state.value: state for state in CardState}
 
 
-def _card(tx: Transaction, hsm: HSM, pan: PAN) -> tuple[Book[Card], Card]:
+def find_card(tx: Transaction, hsm: HSM, pan: PAN) -> tuple[Book[Card], Card]:
+    """Return a card in its book; raise NotFound."""
     keys = Keyring(SHELVES.keys, tx, now_ms=0)
     keys.load([LOOKUP])
     [key] = hsm.lookup(keys.current(LOOKUP), [pan.digits.encode()])
