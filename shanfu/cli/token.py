@@ -164,7 +164,7 @@ def _books(data: str) -> Any:
 
 
 def _reference(store: Any, name: str) -> str:
-    """Take a whole reference, or last digits of a token, if they are one's alone."""
+    """Take a whole reference, or the last digits of token or card, if they are one's alone."""
     from shanfu import tsp
     from shanfu.errors import NotFound
 
@@ -172,7 +172,7 @@ def _reference(store: Any, name: str) -> str:
     fitting = [
         view.token
         for view in views
-        if name in (view.token, view.token_last4) or (len(name) > 7 and view.token.startswith(name))
+        if name in (view.token, view.token_last4, view.pan_last4) or (len(name) > 7 and view.token.startswith(name))
     ]
     if len(fitting) != 1:
         raise NotFound(f"token {name}: {'there is none' if not fitting else 'is not one alone'}; see `shanfu token list`")
