@@ -43,7 +43,7 @@ from shanfu.issuer.config import IssuerConfig, pvk_label
 from shanfu.issuer.host import Issuer
 from shanfu.issuer.inbox import codes_for_caller, messages_to, take_messages
 from shanfu.issuer.ledger import Chart, EntryKind, Line, TrialLine, statement, trial_balance
-from shanfu.issuer.phones import PaymentView, PhoneView, payments_of, tokens_of
+from shanfu.issuer.phones import PaymentView, PhoneView, card_reference, list_tokens, payments_of, tokens_of
 from shanfu.issuer.policy import Limits, Policy
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.reconcile import PostingLine, journal_lines, postings_of, unbalanced
@@ -84,6 +84,7 @@ __all__ = [
     "account_name",
     "account_names",
     "balance",
+    "card_reference",
     "card_state",
     "codes_for_caller",
     "delete_tokens",
@@ -94,6 +95,7 @@ __all__ = [
     "issue_cards",
     "journal_lines",
     "list_accounts",
+    "list_tokens",
     "messages_to",
     "open_account",
     "open_accounts",

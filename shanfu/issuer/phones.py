@@ -9,17 +9,19 @@ from typing import Final
 
 from sqlalchemy import bindparam
 
+from shanfu.errors import NotFound
 from shanfu.hsm import HSM
 from shanfu.issuer.admin import find_card
 from shanfu.issuer.journal import JOURNAL
 from shanfu.issuer.tokens import BY_TOKEN_CARD, TOKENS, TokenRow
-from shanfu.messages import TokenState
+from shanfu.messages import Actor, TokenState, TokenView
 from shanfu.pan import PAN
 from shanfu.store import Statement, Store
 
-__all__ = ["PaymentView", "PhoneView", "payments_of", "tokens_of"]
+__all__ = ["PaymentView", "PhoneView", "card_reference", "list_tokens", "payments_of", "tokens_of"]
 
 UNBORN: Final = frozenset((TokenState.REQUESTED.value, TokenState.DECLINED.value))
+_EVERY: Final = Statement(TOKENS.select().order_by(TOKENS.table.c.asked_ms, TOKENS.table.c.token))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,30 @@ def tokens_of(store: Store, hsm: HSM, pan: PAN, *, unborn: bool = False) -> list
         rows = TOKENS.open(tx).load(BY_TOKEN_CARD, [card.reference])
     shown = [row for row in rows if unborn or row.state not in UNBORN]
     return [_phone(row) for row in sorted(shown, key=lambda row: (-row.asked_ms, row.token))]
+
+
+def list_tokens(store: Store) -> list[TokenView]:
+    """Return all tokens of this bank's cards as its books have them, oldest first, for whoever compares."""
+    with store.begin() as tx:
+        rows = TOKENS.open(tx).select(_EVERY)
+    return [_view(row) for row in rows if row.state not in UNBORN]
+
+
+def card_reference(store: Store, hsm: HSM, pan: PAN) -> str:
+    """Return the reference by which parties without the number know a card; "" when it was not issued here."""
+    with store.begin() as tx:
+        try:
+            return find_card(tx, hsm, pan)[1].reference
+        except NotFound:
+            return ""
+
+
+def _view(row: TokenRow) -> TokenView:
+    return TokenView(
+        token=row.token, state=TokenState(row.state), suspended_by=tuple(Actor(name) for name in row.suspended_by.split()),
+        version=row.version, token_last4=row.token_last4, pan_last4=row.pan_last4, expiry=row.expiry, par=row.par,
+        trid=row.trid, device=row.device, card=row.card, assurance=row.assurance, reason=row.reason,
+    )  # fmt: skip
 
 
 def _phone(row: TokenRow) -> PhoneView:
