@@ -11,7 +11,7 @@ reconcile (what is compared in the end). Its link to the network, with sign-on, 
 
 For cards in phones: counter (what the token service asks), eligibility (may this card become a token), idv (is this its
 holder), token_policy, passwords; the books tokens, codes and sms; card_events (lost, stolen, replaced), phones (which of them
-paid), inbox (who takes the texts).
+paid), inbox (who takes the texts), dry_run (what would change under another policy).
 """
 
 from shanfu.hosts import LOOKUP, SEAL, JournalLine, install_key
@@ -40,6 +40,7 @@ from shanfu.issuer.books import SCHEMA, IssuerBooks
 from shanfu.issuer.card_events import CardReport, delete_tokens, report_card, resume_tokens, suspend_tokens
 from shanfu.issuer.cards import CardState, imk_label
 from shanfu.issuer.config import IssuerConfig, pvk_label
+from shanfu.issuer.dry_run import DryRun, dry_run
 from shanfu.issuer.host import Issuer
 from shanfu.issuer.inbox import codes_for_caller, messages_to, take_messages
 from shanfu.issuer.ledger import Chart, EntryKind, Line, TrialLine, statement, trial_balance
@@ -64,6 +65,7 @@ __all__ = [
     "CardView",
     "Chart",
     "Contact",
+    "DryRun",
     "EntryKind",
     "Issuer",
     "IssuerBooks",
@@ -89,6 +91,7 @@ __all__ = [
     "codes_for_caller",
     "delete_tokens",
     "deposit",
+    "dry_run",
     "imk_label",
     "install_key",
     "issue_card",

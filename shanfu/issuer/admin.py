@@ -249,10 +249,10 @@ def enter_cards(
     cards = hsm.lookup(keys.current(LOOKUP), digits)
     contexts = [f"cards/{card}".encode() for card in cards]
     sealed = hsm.seal(keys.current(SEAL), list(zip(digits, contexts, strict=True)))
-    fresh, rows = hsm.random(REFERENCE_BYTES * len(orders)).hex(), []
-    for place, (order, card, box) in enumerate(zip(orders, cards, sealed, strict=True)):
+    rows = []
+    for order, card, box in zip(orders, cards, sealed, strict=True):
         row = book.add(_new_card(order, card, box, (bucket_of(order.group, buckets), now_ms)))
-        row.reference = order.reference or fresh[place * 2 * REFERENCE_BYTES :][: 2 * REFERENCE_BYTES]
+        row.reference = order.reference or hsm.random(REFERENCE_BYTES).hex()
         rows.append(row)
     return rows
 

@@ -7,6 +7,7 @@ the token service sealed under the key that both share (`pan/INSTITUTION`), and 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from shanfu.clock import local
@@ -151,7 +152,7 @@ class Counter:
         row = _row(books, asked.token)
         row.card, row.customer, row.trid = asked.card, word(asked.customer), asked.trid
         row.device, row.device_name, row.device_model = word(asked.device), word(asked.device_name), word(asked.device_model)
-        row.storage, row.colour = word(asked.storage), colour.value
+        row.asked, row.colour = msgspec.json.encode(asked), colour.value
         row.reasons, row.tries_left = " ".join(mark.name for mark in marks), self._policy.code_tries
         return row
 
@@ -228,7 +229,7 @@ def _row(books: IssuerBooks, token: str) -> TokenRow:
     state = TokenState.REQUESTED.value
     return books.tokens.find(BY_TOKEN, key) or books.tokens.add(
         TokenRow(
-            0, token, "", "", "", "", "", "", "", "", "", 0, "", state, "", 0, "", "", "", "", "", "", books.now_ms,
+            0, token, "", "", "", "", "", "", b"", "", "", 0, "", state, "", 0, "", "", "", "", "", "", books.now_ms,
             books.now_ms,
         )
     )  # fmt: skip

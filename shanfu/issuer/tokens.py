@@ -4,7 +4,7 @@ A row begins when the token service asks whether a card may become a token; its 
 which the one with the highest version counts. The number of a token is not here, only its last digits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sqlalchemy import Index
@@ -23,7 +23,10 @@ LIVING: Final = frozenset((TokenState.INACTIVE.value, TokenState.ACTIVE.value, T
 
 @dataclass(slots=True)
 class TokenRow:
-    """One token; `card` is the card's reference, `proofs` the ways in which its holder was verified for it, spaced."""
+    """One token; `card` is the card's reference, `proofs` the ways in which its holder was verified for it, spaced.
+
+    `asked` is the question as it came, so that other rules can be tried on it.
+    """
 
     bucket: int
     token: str
@@ -33,7 +36,7 @@ class TokenRow:
     device: str
     device_name: str
     device_model: str
-    storage: str
+    asked: bytes = field(repr=False)
     colour: str
     reasons: str
     tries_left: int

@@ -87,10 +87,12 @@ def money() -> None:
 
 def phones() -> None:
     """Tokens of our cards, and how far the token service was heard."""
-    where = ("token", "card", "customer", "trid", "device", "device_name", "device_model", "storage", "colour", "reasons")
+    where = ("token", "card", "customer", "trid", "device", "device_name", "device_model")
     table(
         "tokens",
         *(text(name) for name in where),
+        octets("asked"),
+        *(text(name) for name in ("colour", "reasons")),
         number("tries_left"),
         *(text(name) for name in ("proofs", "state", "suspended_by")),
         number("version"),
