@@ -2,7 +2,9 @@
 
 *Issuer alone*: its host over TCP, the load is its network. *Whole chain*: terminals' frames into the acquirer's port, acquirer,
 network and issuer as three processes over three stores; every hop checks and makes its MACs and translates the PIN, the issuer
-verifies cryptogram and PIN and posts. Afterwards the journals and ledgers of all must agree.
+verifies cryptogram and PIN and posts. In turns with cards, phones pay there: the network's process is a household with the
+token service, which verifies the phone's cryptogram and is told how each payment ended. Afterwards the journals and ledgers
+of all must agree.
 """
 
 import secrets
@@ -15,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import phones
 from benchmarks.measure import Row, Rule, flushing
 from benchmarks.people import populate
 from benchmarks.watch import Process, Slices, in_turns, slice_of
@@ -27,6 +30,7 @@ from shanfu.sandbox import HOSTS, MERCHANTS, Settings, Verdict, World, build, fr
 from shanfu.store import Store
 
 SECONDS, CARDS, ROUNDS = 2.0, 100_000, 5
+MOST_TOKENS = 20_000  # of as many of the cards
 IN_FLIGHT = 64  # in the chain of as many terminals
 LINES = 8  # connections that these terminals share, as behind a concentrator
 NETWORK, ISSUER, ACQUIRER = "00010000", "99010000", "99012900"
@@ -126,9 +130,11 @@ def chain(folder: Path, cards: int, *, seconds: float, rounds: int) -> list[Row]
     world, task = make_world(folder, cards)
     payments = int(seconds * rounds * 2 * MOST_PER_SECOND) + SPARE
     task |= {"as": "terminals", "port": world.settings.ports["acquirer-lantern"], "in_flight": IN_FLIGHT, "lines": LINES}
+    tokens, others = {"tokens": task.pop("tokens")}, {"terminals": task.pop("others")}
     began, plain = _today(), {**task, "payments": payments, "first": 0, "first_stan": 1}
-    with running(world, tls=False) as hosts, flushing(folder) as flush, steady(plain) as load:
-        seen = in_turns(load, hosts, flush, seconds=seconds, rounds=rounds)
+    by_phone = {**plain, **tokens, **others, "payments": int(seconds * rounds * MOST_PER_SECOND) + SPARE}
+    with running(world, tls=False) as hosts, flushing(folder) as flush, steady(plain) as load, steady(by_phone) as waving:
+        seen = in_turns(load, hosts, flush, seconds=seconds, rounds=rounds, phones=waving)
     more = {"payments": payments // 2, "first": payments + IN_FLIGHT, "first_stan": payments // IN_FLIGHT + 10}
     sealed, tls = Slices(), [str(folder / "ca"), HOSTS["acquirer-lantern"].id]
     with running(world, tls=True) as hosts, steady({**task, **more, "tls": tls}) as load:
@@ -137,7 +143,8 @@ def chain(folder: Path, cards: int, *, seconds: float, rounds: int) -> list[Row]
     told = f"whole chain, {IN_FLIGHT} in flight"
     table = Table(told, seen.grouped, "grouped / one commit each", seen.single)
     with_tls = Table(told, sealed, "with TLS / without", seen.grouped)
-    approved = seen.grouped.done + seen.single.done + sealed.done
+    with_tokens = Table(told, seen.phones, "token / card", seen.grouped)
+    approved = seen.grouped.done + seen.phones.done + seen.single.done + sealed.done
     return [
         table.row("payments", "rates", "1/s", rule="ratio at least", goal=3),
         table.against_disk(seen.flushes, floor=0.2),
@@ -145,6 +152,9 @@ def chain(folder: Path, cards: int, *, seconds: float, rounds: int) -> list[Row]
         table.row("p50", "p50_ms", "ms"),
         table.row("CPU of the three hosts", "cpu_us", "µs", rule="ours at most", goal=700),
         table.memory(),
+        with_tokens.row("payments", "rates", "1/s", rule="ratio at least", goal=0.7),
+        with_tokens.row("p99", "p99_ms", "ms"),
+        with_tokens.row("CPU of the three hosts", "cpu_us", "µs"),
         with_tls.row("payments", "rates", "1/s"),
         with_tls.row("p99", "p99_ms", "ms"),
         with_tls.row("CPU of the three hosts", "cpu_us", "µs"),
@@ -153,19 +163,24 @@ def chain(folder: Path, cards: int, *, seconds: float, rounds: int) -> list[Row]
 
 
 def make_world(folder: Path, cards: int) -> tuple[World, dict[str, Any]]:
-    """Make a world on free ports, with many more cards, and a terminal for each request in flight."""
+    """Make a world on free ports, with many more cards, tokens of some, and terminals for cards and for phones."""
     world = build(folder, settings=Settings(tls=False, **free_ports()), clock=SystemClock())
     now_ms = world.clock.now_ms()
     with world.store("issuer-lantern") as store:
         deck = populate(store, world.hsm("issuer-lantern"), cards, now_ms=now_ms)
+    with world.store("tsp") as store:
+        hsms, count = (world.hsm("tsp"), world.hsm("cloud")), min(cards, MOST_TOKENS)
+        tokens = phones.populate(store, *hsms, cards=deck, count=count, now_ms=now_ms)
     hsm, pads = world.hsm("acquirer-lantern"), []
     with world.store("acquirer-lantern") as store:
-        for number in range(IN_FLIGHT):
+        for number in range(2 * IN_FLIGHT):
             terminal, tmk = f"19{number:06d}", odd_parity(secrets.token_bytes(16))
             block = hsm.form(KeyUsage.KEK, Algorithm.TDES, [tmk, bytes(16)])
             acquirer.enrol_terminal(store, terminal, merchant=MERCHANT, tmk=block, now_ms=now_ms)
             pads.append((terminal, tmk.hex()))
-    return world, {"deck": deck.public(), "terminals": pads, "merchant": MERCHANT}
+    terminals, others = pads[:IN_FLIGHT], pads[IN_FLIGHT:]
+    told = {"deck": deck.public(), "tokens": tokens.public(), "merchant": MERCHANT}
+    return world, {**told, "terminals": terminals, "others": others}
 
 
 @contextmanager

@@ -8,7 +8,7 @@ cores with what it loads would else be measured with it.
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from benchmarks.people import DKI, EXPIRY, PIN_DIGITS, Deck
 from shanfu.clock import local
@@ -29,10 +29,11 @@ from shanfu.emv import cryptogram_input, encode_field55
 from shanfu.iso8583 import InterbankFrame, InterbankHeader, Message, PosFrame, prepare_interbank, prepare_pos
 from shanfu.iso8583.fields import Value
 
-__all__ = ["Chips", "InterbankPayments", "PosPayments"]
+__all__ = ["Chips", "InterbankPayments", "PosPayments", "Speakers"]
 
 AMOUNT_MINOR: Final = 100
 CURRENCY: Final = "156"
+PSN: Final = "01"
 STRIDE: Final = 7919  # a prime: neighbouring payments are of cards that lie far apart
 TPDU: Final = "6000030000"
 HEADER: Final = "603100310000"
@@ -44,8 +45,20 @@ TAGS: Final = {
 }  # fmt: skip
 
 
+class Speakers(Protocol):
+    """What is waved at the terminals of a load: cards, or phones with tokens."""
+
+    psn: str
+    expiry: str
+
+    def next(self, now_ms: int) -> tuple[str, bytes]:
+        """Return the number of whose turn it is, and DE55 of its next transaction."""
+
+
 class Chips:
     """The chips of a deck: whose turn it is, and what it says."""
+
+    psn, expiry = PSN, EXPIRY
 
     def __init__(self, deck: Deck, turn: int = 0) -> None:
         self._deck, self._imk, self._turn = deck, Cipher(Block.TDES, deck.imk), turn
@@ -58,15 +71,16 @@ class Chips:
         pan = self._deck.pan(number)
         date = bytes.fromhex(local(now_ms).strftime("%y%m%d"))
         values = TAGS | {0x9A: date, 0x9F37: os.urandom(4), 0x9F36: atc.to_bytes(2)}
-        self._session.rekey(self._keys.session_key(self._imk, pan=pan, psn="01", atc=atc))
+        self._session.rekey(self._keys.session_key(self._imk, pan=pan, psn=PSN, atc=atc))
         return pan, encode_field55(values | {0x9F26: self._session.cryptogram(cryptogram_input(1, values))})
 
 
-def card_fields(pan: str, field55: bytes, pik: Cipher) -> dict[int, Value]:
-    """Return what both dialects carry of a card that was waved and a PIN that was entered."""
+def card_fields(who: Speakers, pik: Cipher, now_ms: int) -> dict[int, Value]:
+    """Return what both dialects carry of a card or phone that was waved and a PIN that was entered."""
+    pan, field55 = who.next(now_ms)
     return {
-        2: pan, 3: "000000", 4: f"{AMOUNT_MINOR:012d}", 14: EXPIRY, 22: "071", 23: "001", 25: "00", 26: "12",
-        35: f"{pan}={EXPIRY}2011234", 49: CURRENCY, 52: encipher_pin(pik, PinFormat.ISO0, ENTERED, pan=pan),
+        2: pan, 3: "000000", 4: f"{AMOUNT_MINOR:012d}", 14: who.expiry, 22: "071", 23: f"0{who.psn}", 25: "00", 26: "12",
+        35: f"{pan}={who.expiry}2011234", 49: CURRENCY, 52: encipher_pin(pik, PinFormat.ISO0, ENTERED, pan=pan),
         53: "2600000000000000", 55: field55,
     }  # fmt: skip
 
@@ -75,7 +89,7 @@ def card_fields(pan: str, field55: bytes, pik: Cipher) -> dict[int, Value]:
 class InterbankPayments:
     """The network's side of an issuer's link: 0200 with DE128 (X9.19)."""
 
-    chips: Chips
+    chips: Speakers
     network: str
     issuer: str
     acquirer: str
@@ -93,7 +107,7 @@ class InterbankPayments:
         }  # fmt: skip
         for number in range(first, first + count):
             stan = f"{number:06d}"
-            fields = card_fields(*self.chips.next(now_ms), pik) | fixed | {11: stan, 37: f"{number:012d}"}
+            fields = card_fields(self.chips, pik, now_ms) | fixed | {11: stan, 37: f"{number:012d}"}
             unsealed = prepare_interbank(InterbankFrame(header, Message("0200", dict(sorted(fields.items())))))
             yield stan, unsealed.seal(left4_text(mak.mac(unsealed.mab, padding=1)))
 
@@ -102,7 +116,7 @@ class InterbankPayments:
 class PosPayments:
     """One terminal's side of its acquirer's link: 0200 with DE64 (UnionPay ECB)."""
 
-    chips: Chips
+    chips: Speakers
     terminal: str
     merchant: str
     batch: str
@@ -114,6 +128,6 @@ class PosPayments:
         fixed = {41: self.terminal, 42: self.merchant, 60: f"22{self.batch}000600"}
         for number in range(first, first + count):
             stan = f"{number:06d}"
-            fields = card_fields(*self.chips.next(now_ms), self.pik) | fixed | {11: stan}
+            fields = card_fields(self.chips, self.pik, now_ms) | fixed | {11: stan}
             unsealed = prepare_pos(PosFrame(TPDU, HEADER, Message("0200", dict(sorted(fields.items())))))
             yield f"{self.terminal}.{stan}", unsealed.seal(ecb_mac(self.mak, unsealed.mab))

@@ -15,9 +15,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from benchmarks.frames import HEADER, TPDU, Chips, InterbankPayments, PosPayments
+from benchmarks.frames import HEADER, TPDU, Chips, InterbankPayments, PosPayments, Speakers
 from benchmarks.measure import percentile
 from benchmarks.people import Deck
+from benchmarks.phones import Phones, TokenDeck
 from shanfu.crypto import Algorithm, Cipher, RetailKey, ecb_mac, left4_text
 from shanfu.errors import ProtocolError
 from shanfu.iso8583 import (
@@ -167,7 +168,7 @@ async def as_network(task: dict[str, Any]) -> None:
     """Be the network of one issuer; the working keys are in the issuer's books already."""
     mak_key = bytes.fromhex(task["mak"])
     payments = InterbankPayments(
-        Chips(Deck.of(task["deck"]), task["first"]),
+        _chips(task),
         task["network"], task["issuer"], task["acquirer"], mak_key, bytes.fromhex(task["pik"]),
     )  # fmt: skip
     stream = Stream([iter(list(payments.make(task["payments"], now_ms(), first=task["first"] + 1)))])
@@ -187,8 +188,9 @@ async def as_network(task: dict[str, Any]) -> None:
 
 
 async def as_terminals(task: dict[str, Any]) -> None:
-    """Be many terminals of one acquirer, some to a line as behind a concentrator: sign in, then pay."""
-    chips, stream, maks = Chips(Deck.of(task["deck"]), task["first"]), Stream([]), dict[str, Cipher]()
+    """Be many terminals of one acquirer, some to a line as behind a concentrator: sign in, then take cards, or phones."""
+    chips: Speakers = Phones(TokenDeck.of(task["tokens"]), task["first"]) if task.get("tokens") else _chips(task)
+    stream, maks = Stream([]), dict[str, Cipher]()
     each, first_stan = -(-task["payments"] // len(task["terminals"])), task["first_stan"]
     for place in range(task["lines"]):
         line = await _connect(task, PosFrames(), stream)
@@ -208,6 +210,10 @@ async def as_terminals(task: dict[str, Any]) -> None:
 
     say({"ready": True})
     await serve_runs(stream, read, task["in_flight"])
+
+
+def _chips(task: dict[str, Any]) -> Chips:
+    return Chips(Deck.of(task["deck"]), task["first"])
 
 
 async def _sign_in(line: Line, merchant: str, pad: tuple[str, bytes], stan: str) -> tuple[dict[str, Cipher], str]:

@@ -112,19 +112,24 @@ def rate(work: Work, seconds: float) -> float:
 
 @dataclass(slots=True)
 class Measured:
-    """A run: grouped, one commit per message, and the disk by itself, slice after slice."""
+    """A run: grouped, the same by phones, one commit per message, and the disk by itself, slice after slice."""
 
     grouped: Slices = field(default_factory=Slices)
+    phones: Slices = field(default_factory=Slices)
     single: Slices = field(default_factory=Slices)
     flushes: list[float] = field(default_factory=list)
 
 
-def in_turns(load: Process, hosts: list[Process], flush: Work, *, seconds: float, rounds: int) -> Measured:
-    """Measure all three in turns."""
+def in_turns(
+    load: Process, hosts: list[Process], flush: Work, *, seconds: float, rounds: int, phones: Process | None = None
+) -> Measured:
+    """Measure all in turns; `phones` is a second load, of payments with tokens."""
     seen = Measured()
     for _ in range(rounds):
         seen.flushes.append(rate(flush, seconds / 2))
         slice_of(load, hosts, seconds, seen.grouped)
+        if phones:
+            slice_of(phones, hosts, seconds, seen.phones)
         for host in hosts:
             host.signal(signal.SIGUSR1)
         slice_of(load, hosts, seconds, seen.single)

@@ -109,6 +109,13 @@ def test_cards_are_issued_all_or_none(bank: Bank) -> None:
     assert fresh.digits not in repr(orders[0])
 
 
+def test_a_thousand_cards_are_issued_at_once(bank: Bank) -> None:
+    pans = [number(f"6209018{place:08d}") for place in range(1_000)]
+    orders = [CardOrder(pan=pan, group="lin", expiry="3012", pvv="1234") for pan in pans]
+    issue_cards(bank.store, bank.hsm, orders, now_ms=0)
+    assert card_state(bank.store, bank.hsm, pans[-1]).state is CardState.ACTIVE
+
+
 def test_journal_and_ledger_agree_line_by_line(bank: Bank) -> None:
     debit, credit = bank.cards["debit"], bank.cards["credit"]
     paid, held, voided, released, refused = (
