@@ -28,6 +28,7 @@ NOT_FROM_HERE = {
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXIT = re.compile(r"#\s*exit\s+(\d+)")
+TEST = re.compile(r"`(tests/[\w./-]+\.py)::(\w+)`")
 PATH = re.compile(r"`((?:shanfu|tests|docs|benchmarks|locks)/[\w./-]*)`")
 
 
@@ -61,6 +62,12 @@ def test_a_command_does_what_the_page_says(page: str, command: str, code: int, w
 def test_files_that_a_page_names_exist(page: Path) -> None:
     for name in PATH.findall(page.read_text()):
         assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[p.name for p in PAGES])
+def test_tests_that_a_page_names_exist(page: Path) -> None:
+    for file, name in TEST.findall(page.read_text()):
+        assert re.search(rf"^(?:async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE), f"{page.name}: {file}::{name}"
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
