@@ -1,22 +1,33 @@
 """The same day at the bank on both databases, with the same rows in the end."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shanfu.issuer import (
     SCHEMA,
+    CardReport,
     IssuerConfig,
+    Policy,
     card_state,
+    dry_run,
     journal_lines,
     list_accounts,
+    payments_of,
     postings_of,
+    report_card,
     statement,
+    take_messages,
     trial_balance,
     unbalanced,
 )
+from shanfu.messages import CardEvent, Colour
+from shanfu.messages.issuing import CodeVerdict, TokenChanges
 from shanfu.store import differences
 from tests.issuer.bank import BANK, TODAY, Bank
+from tests.issuer.service import CUSTOMER, MINUTE_MS, MOBILE, Service
+from tests.issuer.test_phones import paid
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -47,6 +58,33 @@ def test_a_day_at_the_bank(where: str, tmp_path: Path, buckets: int) -> None:
     assert len(journal_lines(bank.store, TODAY)) == 12
     assert len(statement(bank.store, "lin/156")) == 7
     assert card_state(bank.store, bank.hsm, debit.pan).pin_tries_left == 2
+    bank.store.close()
+
+
+@pytest.mark.parametrize("buckets", [1, 4])
+def test_a_card_goes_into_a_phone(where: str, tmp_path: Path, buckets: int) -> None:
+    bank = Bank(tmp_path, IssuerConfig(institution=BANK, buckets=buckets), where)
+    service = Service(bank)
+    service.customer()
+    plastic = bank.card("mine", CUSTOMER)
+    [offer] = service.login().cards
+    assert service.judge(offer.card).colour is Colour.YELLOW
+    service.send(offer.card)
+    assert service.verify(offer.card, service.code()) == CodeVerdict(assurance="11")
+    service.notice(service.view(offer.card))
+    assert len(take_messages(bank.store, bank.hsm, MOBILE, now_ms=bank.clock.now_ms())) == 1
+    assert bank.code(paid(bank, plastic)) == "00"
+    [line] = payments_of(bank.store, bank.hsm, plastic.pan)
+    assert (line.amount_minor, line.device_name) == (12_345, "Lin's phone")
+    lost = CardReport(event=CardEvent.LOST)
+    report_card(bank.store, bank.hsm, plastic.pan, lost, config=bank.config, now_ms=bank.clock.now_ms())
+    assert [op for op, _ in service.tick(reply=TokenChanges())] == ["tsp.card"]
+    assert bank.code(paid(bank, plastic)) == "41"
+    strict = replace(Policy.default(), tokens=replace(Policy.default().tokens, minimum="14", most_tokens=1))
+    found = dry_run(bank.store, replace(strict, limits={}))
+    assert (found.payments, found.changed, found.requests) == (2, {("APPROVED", "NO_ACCOUNT"): 1}, 1)
+    service.tick(11 * MINUTE_MS)
+    assert unbalanced(bank.store) == []
     bank.store.close()
 
 
