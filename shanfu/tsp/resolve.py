@@ -272,10 +272,10 @@ def _key_state(keys: KeySetRow, chip: Chip, now_ms: int) -> Finding:
     which = f"key set {keys.sequence}"
     if retired(keys, now_ms):
         return _no(Verdict.KEY_RETIRED, f"{which} was replaced")
+    if dead := exhausted(keys, now_ms):  # before its range: the use after the last one lies outside of it
+        return _no(Verdict.KEY_EXHAUSTED, dead.value)
     if not keys.atc_first <= chip.atc <= keys.atc_last:
         return _no(Verdict.KEY_UNKNOWN, f"ATC {chip.atc} is outside its key set ({keys.atc_first} to {keys.atc_last})")
-    if dead := exhausted(keys, now_ms):
-        return _no(Verdict.KEY_EXHAUSTED, dead.value)
     return Finding(detail=f"{which}, use {keys.uses + 1} of {keys.max_uses}")
 
 

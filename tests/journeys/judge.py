@@ -73,13 +73,13 @@ def _all_lines(store: Store, days: list[str]) -> list[issuer.JournalLine]:
     return [line for day in days for line in issuer.journal_lines(store, day)]
 
 
-def expected(kept: list[Transaction], opening: dict[str, int]) -> dict[str, int]:
-    """What each account can spend after what the terminals say happened."""
+def expected(kept: list[Transaction], opening: dict[str, int], *, holders: dict[str, str] = HOLDERS) -> dict[str, int]:
+    """What each account can spend after what the terminals say happened; `holders` by the masked number."""
     left = dict(opening)
     for t in kept:
         if t.state is State.APPROVED:
             sign = -1 if t.kind is Kind.PURCHASE else 1
-            left[f"{HOLDERS[t.masked_pan]}/{t.currency}"] += sign * t.amount_minor
+            left[f"{holders[t.masked_pan]}/{t.currency}"] += sign * t.amount_minor
     return left
 
 
