@@ -21,6 +21,7 @@ from shanfu.issuer.config import IssuerConfig
 from shanfu.issuer.customers import BY_CUSTOMER, Customer
 from shanfu.issuer.eligibility import Mark, TokenFacts, colour_of, marks_of, options_of
 from shanfu.issuer.passwords import password_right
+from shanfu.issuer.phone_events import judged_event
 from shanfu.issuer.sms import Message, Messenger
 from shanfu.issuer.tokens import BY_SENDER, BY_TOKEN, BY_TOKEN_CARD, HeardRow, TokenRow, follow
 from shanfu.messages import Colour, Empty, Problem, ProblemCode, TokenState, TokenView, issuing, problem, requestor, wallet
@@ -39,8 +40,8 @@ LONGEST_WORD: Final = 64
 class Counter:
     """Serves the token service."""
 
-    def __init__(self, config: IssuerConfig, hsm: HSM, messenger: Messenger) -> None:
-        self._config, self._hsm, self._messenger = config, hsm, messenger
+    def __init__(self, config: IssuerConfig, hsm: HSM, messenger: Messenger, *, watch: bool = False) -> None:
+        self._config, self._hsm, self._messenger, self._watch = config, hsm, messenger, watch
         self._policy = config.policy.tokens
 
     def served(self) -> Mapping[str, Handler[IssuerBooks]]:
@@ -115,6 +116,8 @@ class Counter:
         marks = marks_of(facts)
         colour, options = colour_of(marks, facts), options_of(facts)
         row = self._remember(books, asked, colour, marks)
+        if self._watch:
+            visit.turn.events.append(judged_event(self._config.name, facts, marks, colour=colour))
         if colour is Colour.RED or facts.card is None or facts.product is None:
             row.state = TokenState.DECLINED.value
             return issuing.CardJudged(colour=Colour.RED, reasons=tuple(mark.name for mark in marks))

@@ -28,6 +28,7 @@ from shanfu.issuer.config import IssuerConfig
 from shanfu.issuer.counter import assertion_digest
 from shanfu.issuer.customers import BY_CUSTOMER, Customer
 from shanfu.issuer.eligibility import tenured
+from shanfu.issuer.phone_events import proof_event, sent_event
 from shanfu.issuer.sms import STALE, Message, Messenger, empty
 from shanfu.issuer.token_policy import ASSURANCE, TWO_FACTORS
 from shanfu.issuer.tokens import BY_TOKEN, TokenRow
@@ -44,8 +45,8 @@ TWO: Final = frozenset((IDVMethod.SMS.value, IDVMethod.BANK_APP.value))  # somet
 class IDV:
     """Sends codes, and judges them."""
 
-    def __init__(self, config: IssuerConfig, hsm: HSM, messenger: Messenger) -> None:
-        self._config, self._hsm, self._messenger = config, hsm, messenger
+    def __init__(self, config: IssuerConfig, hsm: HSM, messenger: Messenger, *, watch: bool = False) -> None:
+        self._config, self._hsm, self._messenger, self._watch = config, hsm, messenger, watch
         self._policy = config.policy.tokens
 
     def served(self) -> Mapping[str, Handler[IssuerBooks]]:
@@ -71,6 +72,8 @@ class IDV:
         books.keys.load([LOOKUP, SEAL])
         code = self._made(books, row, customer, card=card, method=asked.method)
         hint = customer.mobile_hint if asked.method is IDVMethod.SMS else self._policy.call_centre
+        if self._watch:
+            visit.turn.events.append(sent_event(self._config.name, row, asked.method, hint=hint, at_ms=books.now_ms))
         return wallet.CodeSent(hint=hint, expires_ms=code.expires_ms, tries_left=row.tries_left)
 
     def _made(self, books: IssuerBooks, row: TokenRow, customer: Customer, *, card: Card, method: IDVMethod) -> CodeRow:
@@ -115,6 +118,13 @@ class IDV:
         row = self._enrolment(books, asked.token, asked.card)
         if row is None:
             return problem(ProblemCode.NOT_FOUND, "no such enrolment")
+        answer = self._judged(books, row, asked)
+        if self._watch:
+            wrong = answer if isinstance(answer, Problem) else None
+            visit.turn.events.append(proof_event(self._config.name, row, asked.method, wrong=wrong, at_ms=books.now_ms))
+        return answer
+
+    def _judged(self, books: IssuerBooks, row: TokenRow, asked: issuing.VerifyCode) -> issuing.CodeVerdict | Problem:
         if refusal := self._refusal(books, row, self._card(books, row), method=asked.method):
             return refusal
         books.keys.load([LOOKUP, SEAL])
