@@ -42,6 +42,9 @@ from shanfu.store import Sequencer, Transaction
 __all__ = ["Issuer"]
 
 
+Calls = list[tuple[Inbound, Call | Reply]]
+
+
 @dataclass(slots=True)
 class Case:
     """One request on its way to an answer."""
@@ -65,7 +68,7 @@ class Issuer:
         self._management = MemberManagement[IssuerBooks](config, hsm)
         self._numbers = Sequencer(JOURNAL.table)
         texts = messenger or Box(hsm)
-        self._idv, counter = IDV(config, hsm, texts), Counter(config, hsm, texts)
+        self._idv, counter = IDV(config, hsm, texts, watch=watch), Counter(config, hsm, texts, watch=watch)
         self._desk = Desk[IssuerBooks](
             "issuer", DESK, served={**counter.served(), **self._idv.served()}, answered=counter.answered(),
             timeout_ms=config.ask_timeout_ms,
@@ -80,13 +83,16 @@ class Issuer:
 
     def handle(self, batch: Sequence[Inbound], books: IssuerBooks) -> Turn:
         """Work a batch in the order of arrival."""
-        turn, stretch = Turn(), list[Request]()
+        turn, stretch, calls = Turn(), list[Request](), Calls()
         for inbound in batch:
             if inbound.station != self._config.network and inbound.kind is Arrival.FRAME and is_json_frame(inbound.frame):
                 self._work(stretch, books, turn)
                 stretch = []
-                self._called(inbound, books, turn)
+                self._take(inbound, calls, books, turn=turn)
                 continue
+            if calls:
+                self._desk.work(calls, books, turn)
+                calls = Calls()
             frame = self._open(inbound, books, turn)
             if frame is not None and frame.message.mti[:2] in MACED and is_request(frame.message.mti):
                 stretch.append(self._read(inbound, frame, books))
@@ -98,6 +104,8 @@ class Issuer:
             elif frame is not None:
                 self._manage(frame, books, turn)
         self._work(stretch, books, turn)
+        if calls:
+            self._desk.work(calls, books, turn)
         return turn
 
     def due(self, books: IssuerBooks) -> Turn:
@@ -157,13 +165,13 @@ class Issuer:
             turn.events.append(event)
         return frame
 
-    def _called(self, inbound: Inbound, books: IssuerBooks, turn: Turn) -> None:
-        """Work a call of the token service, or its reply to ours."""
-        message: Call | Reply | Problem = self._desk.read(inbound)
+    def _take(self, inbound: Inbound, calls: Calls, books: IssuerBooks, *, turn: Turn) -> None:
+        """Read a call, or a reply to ours."""
+        message = self._desk.read(inbound)
         if isinstance(message, Problem):
             self._tell(turn, books, f"dropped a frame from {inbound.station}: {message.detail}")
         else:
-            self._desk.work([(inbound, message)], books, turn)
+            calls.append((inbound, message))
 
     def _reject(self, inbound: Inbound, turn: Turn) -> None:
         if (back := rejected(inbound.frame)) is not None:

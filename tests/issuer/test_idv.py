@@ -220,6 +220,25 @@ def test_a_text_that_has_expired_is_erased_by_time(service: Service, card: str) 
         assert ASSERTIONS.open(tx).select(Statement(ASSERTIONS.select())) == []
 
 
+def test_what_is_told_of_it(service: Service, card: str) -> None:
+    service.send(card)
+    code = service.code()
+    service.verify(card, other(code))
+    service.verify(card, code)
+    told = [(event.title, event.reason) for event in service.bank.events.events if event.trace == "t1"]
+    last4 = service.bank.cards["mine"].pan.last4
+    assert told == [
+        (f"card …{last4} for a phone: YELLOW, the issuer verifies every holder", "HOLDER_TO_BE_VERIFIED"),
+        ("one-time code sent by text to 138****0001, for “Lin's phone”", ""),
+        ("holder not verified by sms: the one-time code is wrong", "code-wrong"),
+        ("holder verified by sms", ""),
+    ]
+    everything = repr(service.bank.events.events)
+    assert code not in everything
+    assert service.bank.cards["mine"].pan.digits not in everything
+    assert MOBILE not in everything
+
+
 def test_no_code_lies_in_the_books(service: Service, card: str) -> None:
     service.send(card)
     code = service.code().encode()
