@@ -177,7 +177,7 @@ ATTEMPTS = {
     "a counter below":                 (after(used(1), atc=0xFFFF),                                        "ATC_OUT_OF_WINDOW",     "65535 after 1, window 50: too far"),
     "a counter at the window's end":   (pay(atc=50),                                                       "ATC_OUT_OF_WINDOW",     "50 after 0, window 50: too far"),
     "a counter outside its key set":   (pay(atc=49),                                                       "KEY_UNKNOWN",           "ATC 49 is outside its key set (1 to 10)"),
-    "the eleventh use":                (after(used(10), atc=11),                                           "KEY_UNKNOWN",           "ATC 11 is outside its key set (1 to 10)"),
+    "the eleventh use":                (after(used(10), atc=11),                                           "KEY_EXHAUSTED",         "COUNT_EXHAUSTED"),
     "no key index":                    (pay(t9F10=iad()),                                                  "KEY_UNKNOWN",           "no key index"),
     "an index of nobody":              (pay(t9F10=iad(idd="A106010777")),                                  "KEY_UNKNOWN",           "index 6010777 is nobody's"),
     "an index of another token":       (of_another,                                                        "KEY_UNKNOWN",           "index 6010600 is another token's"),
@@ -293,7 +293,7 @@ def test_every_scheme_pays_ten_times(house: PayHouse, scheme: KeyScheme) -> None
     for _ in range(10):
         house.pay(phone)
     assert house.key_set(phone, 1).uses == 10
-    assert house.said(house.purchase(phone)) == ("59", "KEY_UNKNOWN")
+    assert house.said(house.purchase(phone)) == ("65", "KEY_EXHAUSTED")
 
 
 def test_keys_of_one_scheme_are_not_those_of_another(house: PayHouse) -> None:
