@@ -30,7 +30,9 @@ from shanfu.messages import Actor, CardEvent, issuing, requestor
 from shanfu.pan import PAN
 from shanfu.store import Sequencer, Statement, Store
 
-__all__ = ["CardReport", "delete_tokens", "order_tokens", "report", "report_card", "resume_tokens", "suspend_tokens"]
+__all__ = [
+    "CardReport", "delete_tokens", "enter_event", "order_tokens", "report", "report_card", "resume_tokens", "suspend_tokens",
+]  # fmt: skip
 
 MOST: Final = 99  # tokens in one call
 WAITING, DONE = "WAITING", "DONE"
@@ -85,8 +87,13 @@ def report_card(
 
 def report(books: IssuerBooks, hsm: HSM, pan: PAN, *, told: CardReport, config: IssuerConfig) -> Card:
     """The same on open books."""
+    books.keys.load([LOOKUP])
+    return enter_event(books, hsm, _in_use(books, hsm, pan), told=told, config=config)
+
+
+def enter_event(books: IssuerBooks, hsm: HSM, card: Card, *, told: CardReport, config: IssuerConfig) -> Card:
+    """Enter what has happened to the card in use; return the one that is in use now."""
     books.keys.load([LOOKUP, SEAL, config.pan])
-    card = _in_use(books, hsm, pan)
     allowed, after = _CHANGES[told.event]
     if after is not None and card.state == after:
         return card

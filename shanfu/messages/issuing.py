@@ -107,16 +107,11 @@ class CardChanged(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class ReportCard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The bank's own staff reports what happened to a card (`card` is its reference); its tokens follow.
-
-    REPLACED and RENEWED need the new card to be issued first: `successor` is its reference.
-    """
+    """The bank's own staff reports that a card (`card` is its reference) was lost, stolen, found or closed."""
 
     card: str
     event: CardEvent
     reason: str = ""
-    remap: bool = False
-    successor: str = ""
 
 
 class TokenChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

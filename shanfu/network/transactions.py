@@ -212,7 +212,8 @@ class Transactions:
             self._out.tell(turn, books, f"dead letter {item.name}: refused {item.refusals} times, last with {code}")
             return
         if self._out.watch:
-            self._out.tell(turn, books, f"{item.mti} {item.name}: answered {code}, {item.state.lower()}")
+            after = item.state if item.state != Carried.OPEN or code not in REVERSAL_DONE else Carried.DONE.value
+            self._out.tell(turn, books, f"{item.mti} {item.name}: answered {code}, {after.lower()}")
 
     def _came_back(self, about: Facts, books: NetworkBooks, turn: Turn, stretch: Stretch) -> None:
         """What we sent came back with a reject code: a failed request, never an answer (Q/CUP 006 header)."""

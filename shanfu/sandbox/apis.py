@@ -58,9 +58,8 @@ def grant_credentials(world: World) -> None:
         for caller in callers_of(name):
             secret = own[caller] = secrets.token_hex(32)
             row = Client(client=_client(caller), certificate=_certificate(world, name), caller=caller, secret=hashed(secret))
-            for host, rows in granted.items():
-                if host != name:
-                    rows.append(row)
+            for rows in granted.values():
+                rows.append(row)
         if own:
             _write_secrets(world.folder / name / CREDENTIALS, own)
     for host, rows in granted.items():

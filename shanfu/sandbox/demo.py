@@ -188,10 +188,12 @@ class Stage:
         ends = EventEnds(self.world)
         with self._phone() as holder:
             holder.do(holder.app.open())
+            self._quiet()
+            opened = self._story([], ends)
             told, receipt = self._tap(holder, amount, pin=None)
             self._refundable = receipt
         self._quiet()
-        return self._story(told, ends), receipt
+        return opened + self._story(told, ends), receipt
 
     def copy_phone(self, amount: str) -> Outcome:
         """Copy the phone's storage into another phone, and wave that."""
@@ -208,10 +210,6 @@ class Stage:
         ends = EventEnds(self.world)
         with self._phone() as holder:
             told, receipt = self._tap(holder, amount, pin=None)
-            holder.do(holder.app.open())
-            [card] = holder.app.cards()
-            token = card.token
-            holder.do(holder.app.delete(token))
         self._quiet()
         return self._story(told, ends), receipt
 
@@ -221,6 +219,10 @@ class Stage:
         paid = self._refundable
         assert paid is not None
         assert paid.amount is not None
+        with self._phone() as holder:
+            [card] = holder.app.cards()
+            holder.do(holder.app.delete(card.token))
+        self._quiet()
         with tcp_till(self.world, SHOP, keypad=lambda _: None, feeds=feeds) as till:
             original = next(t for t in till.terminal.journal.transactions.values() if t.rrn == paid.rrn)
             receipt = till.do(till.terminal.refund(original, paid.amount))

@@ -26,7 +26,8 @@ def enter(books: TSPBooks, facts: Facts, resolution: Resolution, *, seq: int) ->
     row.reason, row.response_code = resolution.verdict.name, resolution.verdict.code
     row.explain = packed(resolution.steps)
     if resolution.verdict is Verdict.RESOLVED:
-        row.state = HistoryState.RESOLVED.value
+        told = request.kind is Kind.REFUND  # an advice: the money was promised already, and no outcome follows
+        row.state = (HistoryState.APPROVED if told else HistoryState.RESOLVED).value
     if resolution.authentic and token is not None and request.chip is not None:
         row.atc, row.un = request.chip.atc, request.chip.un.hex()
         row.sequence = keys.sequence if keys else 0

@@ -20,6 +20,9 @@ CHANGING = [  # what differs from world to world, and what stands for it
     (re.compile(r"(?<=[ ])(?:[0-9A-F]{2} ){5,}[0-9A-F]{2}(?: … \d+ bytes)?"), "<bytes>"),
     (re.compile(r"RRN \d{12}"),                                              "RRN <rrn>"),
     (re.compile(r"\b20\d{6}\b"),                                             "<date>"),
+    (re.compile(r"phone [0-9a-f]{8}\b"),                                     "phone <device>"),  # devices and tokens are random
+    (re.compile(r"token …\d{4}"),                                            "token …<digits>"),
+    (re.compile(r"625094\*{6}\d{4}"),                                        "625094******<digits>"),
 ]
 # fmt: on
 
@@ -54,7 +57,14 @@ TOLD = [  # act, what it must say
     (4, "=> DECLINED 51"),
     (5, "=> DECLINED 98"), (5, "0420 reversal"),
     (6, "=> DECLINED 98"), (6, "0430 reversal"),
-    (7, "everything agrees"), (7, "0510 settlement 00"),
+    (7, "10 of 10 uses"), (7, "ACTIVATE by TSP"),
+    (8, "=> APPROVED 00"), (8, "CVM online pin"), (8, "token resolved 00"),
+    (9, "0 payments left"), (9, "the network is back"), (9, "open the app to refresh"),
+    (10, "=> APPROVED 00"), (10, "keys.confirm"),
+    (11, "this storage belongs to another phone"),
+    (12, "=> DECLINED 62"), (12, "TOKEN_NOT_ACTIVE"),
+    (13, "=> APPROVED 00"), (13, "0220 refund"),
+    (14, "everything agrees"), (14, "0510 settlement 00"),
 ]
 # fmt: on
 

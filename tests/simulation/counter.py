@@ -19,7 +19,7 @@ from tests.journeys.town import Town
 class Line:
     """A terminal's line into the net that does not wait: `LoopNet` fills `received`."""
 
-    framing = PosFrames
+    framing, kind = PosFrames, "pos"
 
     def __init__(self, host: str) -> None:
         self.host, self.received = host, list[bytes]()
