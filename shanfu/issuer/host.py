@@ -34,6 +34,7 @@ from shanfu.issuer.reasons import Reason
 from shanfu.issuer.record import record
 from shanfu.issuer.requests import Kind, Request, read
 from shanfu.issuer.sms import Box, Messenger
+from shanfu.issuer.staff import Staff
 from shanfu.links import Inbound, Outbound, Turn
 from shanfu.links import Kind as Arrival
 from shanfu.messages import Call, Problem, Reply, is_json_frame
@@ -69,8 +70,9 @@ class Issuer:
         self._numbers = Sequencer(JOURNAL.table)
         texts = messenger or Box(hsm)
         self._idv, counter = IDV(config, hsm, texts, watch=watch), Counter(config, hsm, texts, watch=watch)
+        staff = Staff(config, hsm)
         self._desk = Desk[IssuerBooks](
-            "issuer", DESK, served={**counter.served(), **self._idv.served()}, answered=counter.answered(),
+            "issuer", DESK, served={**counter.served(), **self._idv.served(), **staff.served()}, answered=counter.answered(),
             timeout_ms=config.ask_timeout_ms,
         )  # fmt: skip
         self._mak: KeyBlock | None = None  # the last one seen, for refusals that cannot look into the books
