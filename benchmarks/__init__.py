@@ -4,5 +4,5 @@
 They measure a checkout: peers written by others come with the development tools, servers with the machine.
 
 Files in reading order: measure (rows; both sides in turns), codec, crypto, store, tap, auth (hosts as processes under load),
-then what auth stands on.
+token (phones at the key cloud's door), then what these stand on.
 """

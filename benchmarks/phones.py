@@ -29,7 +29,7 @@ from shanfu.tokens import KeyScheme, key_index_bytes, key_index_now, token_numbe
 from shanfu.tsp.key_sets import CounterRow, KeySetRow, KeySetState
 from shanfu.tsp.vault import CardRow, CardState, TokenRow, number_context, pan_context
 
-__all__ = ["BIN", "DKI", "EXPIRY", "PSN", "TRID", "Phones", "TokenDeck", "policy", "populate"]
+__all__ = ["BIN", "DKI", "EXPIRY", "PSN", "TRID", "Phones", "TokenDeck", "policy", "populate", "token_of"]
 
 BIN: Final = "625094"
 DKI: Final = 2  # the world's own master key, which nobody knows, is generation 1
@@ -124,7 +124,7 @@ def populate(store: Store, service: SoftHSM, key_cloud: SoftHSM, *, cards: Deck,
 
 def _enter(books: tsp.TSPBooks, hsm: SoftHSM, deck: TokenDeck, *, cards: Deck, numbers: Sequence[int]) -> None:
     lookup, seal = books.keys.current(LOOKUP), books.keys.current(SEAL)
-    tokens = [books.tokens.add(_token(deck, number, now_ms=books.now_ms)) for number in numbers]
+    tokens = [books.tokens.add(token_of(deck, number, now_ms=books.now_ms)) for number in numbers]
     behind = [books.cards.add(_card(cards, number, now_ms=books.now_ms)) for number in numbers]
     pans = [cards.pan(number).encode() for number in numbers]
     clear = [deck.number(number).encode() for number in numbers]
@@ -143,7 +143,8 @@ def _enter(books: tsp.TSPBooks, hsm: SoftHSM, deck: TokenDeck, *, cards: Deck, n
         books.counters.add(_filled(CounterRow, token=row.token, sequence=1))
 
 
-def _token(deck: TokenDeck, number: int, *, now_ms: int) -> TokenRow:
+def token_of(deck: TokenDeck, number: int, *, now_ms: int) -> TokenRow:
+    """Return the row of a token, as far as it needs no key."""
     return _filled(
         TokenRow, token=deck.reference(number), token_last4=deck.number(number)[-4:], expiry=EXPIRY, psn=PSN, dki=DKI,
         par=_par(number), trid=TRID, issuer=ISSUER, card=f"bench-{number}", generation=1, device=deck.device(number),

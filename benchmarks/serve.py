@@ -1,13 +1,14 @@
 """`python -m benchmarks.serve`: a host as `shanfu serve` runs it, whose grouping of commits can be switched while it runs.
 
 SIGUSR1 makes each message commit alone, SIGUSR2 lets all that has arrived share a commit again. So both ways are measured in
-turns on the same process and the same books. Arguments: `issuer FOLDER INSTITUTION`, or `world FOLDER NAME`.
+turns on the same process and the same books. Arguments: `issuer FOLDER INSTITUTION`, `world FOLDER NAME`, or `phones FOLDER`.
 """
 
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from shanfu.clock import SystemClock
@@ -54,6 +55,22 @@ def of_world(folder: Path, name: str) -> None:
         run_host(world.host(name), store, links_of(world, name), clock=world.clock, limits=limits, urgent=urgent, ready=ready)
 
 
+def for_phones(folder: Path) -> None:
+    """Run a world's household of network, token service and key cloud behind its HTTPS door, without links."""
+    from shanfu.links import server_context
+    from shanfu.sandbox import HOSTS, World
+    from shanfu.web import Rate, WebConfig, web_door
+
+    world = World.open(folder)
+    tls = server_context(folder / "ca", HOSTS["network"].id, strangers=True)
+    wide = Rate(per_s=1e9, burst=1e9)  # all phones of a load come from one address
+    door = web_door(WebConfig(hosts=("tsp", "cloud"), port=0, tls=tls, address=wide))
+    with world.store("network") as store:
+        host = world.host("network")
+        run_host(host, store, [], clock=world.clock, limits=switchable(Limits()), ready=ready, doors=[door])
+
+
 if __name__ == "__main__":
     configure(level="error")
-    {"issuer": issuer_alone, "world": of_world}[sys.argv[1]](Path(sys.argv[2]), sys.argv[3])
+    tasks: dict[str, Callable[..., None]] = {"issuer": issuer_alone, "world": of_world, "phones": for_phones}
+    tasks[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

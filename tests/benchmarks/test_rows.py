@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import auth, codec, crypto, measure, store, tap
+from benchmarks import auth, codec, crypto, measure, store, tap, token
 from shanfu.cli import bench
 from tests.postgres import binaries
 
@@ -33,10 +33,28 @@ def well_formed(rows: list[dict[str, Any]]) -> None:
             assert row["ratio"] == row["ours"] / row["other"]
 
 
-@pytest.mark.parametrize("group", [codec, crypto, tap], ids=["codec", "crypto", "tap"])
+@pytest.mark.parametrize("group", [codec, crypto, tap, token], ids=["codec", "crypto", "tap", "token"])
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # the peers' TripleDES
 def test_a_group(group: ModuleType) -> None:
     well_formed(group.rows(TINY_S))
+
+
+# fmt: off
+CROWDS = [  # capacity of what evenly comes, calls for each served, the last is served
+    (4000, 1.0, 300),
+    (3334, 1.0, 300),
+    (1667, None, 620),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("case", CROWDS)
+def test_a_crowd_that_is_put_off_comes_again_until_all_are_served(case: tuple[float, float | None, int]) -> None:
+    capacity_per_s, calls, last_s = case
+    fared = token.crowd(capacity_per_s)
+    assert (calls is None and fared.calls > 2) or fared.calls == pytest.approx(calls)
+    assert fared.last_s == pytest.approx(last_s, rel=0.02)
+    assert fared.last_s * capacity_per_s >= token.CROWD - 1
 
 
 def test_store() -> None:
