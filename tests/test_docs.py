@@ -12,8 +12,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from shanfu.cli.main import group
 from tests.journeys.test_demo import normalised
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +30,7 @@ NOT_FROM_HERE = {
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXIT = re.compile(r"#\s*exit\s+(\d+)")
+MENTIONED = re.compile(r"`(?:\./run|shanfu) ([a-z][^`]*)`")
 TEST = re.compile(r"`(tests/[\w./-]+\.py)::(\w+)`")
 PATH = re.compile(r"`((?:shanfu|tests|docs|benchmarks|locks)/[\w./-]*)`")
 
@@ -62,6 +65,22 @@ def test_a_command_does_what_the_page_says(page: str, command: str, code: int, w
 def test_files_that_a_page_names_exist(page: Path) -> None:
     for name in PATH.findall(page.read_text()):
         assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[p.name for p in PAGES])
+def test_commands_that_a_page_mentions_exist(page: Path) -> None:
+    for mentioned in MENTIONED.findall(page.read_text()):
+        words = re.sub(r"[\[\]]", " ", mentioned).split()
+        if f"./run {words[0]}" in NOT_FROM_HERE and words[0] not in group.list_commands(click.Context(group)):
+            continue  # a word of `run` itself
+        command: click.Command = group
+        for word in words:
+            if word.startswith("--"):
+                assert word in {name for option in command.params for name in option.opts}, f"{page.name}: {mentioned}"
+            elif isinstance(command, click.Group):
+                found = [command.get_command(click.Context(command), name) for name in word.split("|")]
+                assert all(found), f"{page.name}: {mentioned}"
+                command = next(one for one in found if one)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[p.name for p in PAGES])
