@@ -40,6 +40,7 @@ HOUSEHOLD, APART = "household", "apart"
 ARRANGEMENTS = [HOUSEHOLD, APART]
 PHONE, CARD = "phone", "debit"
 SELECT, GPO = 0xA4, 0xA8
+NEW_PANS = {"debit": "6209010000009915"}  # what a bank sends after a loss
 
 
 class Street(Town):
@@ -87,9 +88,9 @@ class Street(Town):
         """Why the token's newest payment ended as it did, by the service's own name of it."""
         return self.case(token).payments[0].payment.reason
 
-    def report(self, card: str, event: CardEvent, **more: Any) -> None:
+    def report(self, name: str, event: CardEvent, **more: Any) -> None:
         """Have a bank's counter enter what happened to a card, and let everybody hear of it."""
-        about = card_named(card)
+        about = card_named(name)
         bank = f"issuer-{next(person.bank for person in PEOPLE if person.name == about.holder)}"
         told, config = issuer.CardReport(event=event, **more), issuer.IssuerConfig(institution=HOSTS[bank].id, network=NETWORK)
         store, now_ms = self.net._seats[bank].store, self.clock.now_ms()
@@ -141,7 +142,9 @@ class Street(Town):
         with self.store("tsp") as store:
             views = tsp.list_tokens(store)
         people = {card.pan[-4:]: card.holder for card in CARDS}
-        return {mask_pan(bins[bank_of[view.trid]] + "0" * 6 + view.token_last4): people[view.pan_last4] for view in views}
+        people |= {pan[-4:]: card_named(name).holder for name, pan in NEW_PANS.items()}
+        living = [view for view in views if view.pan_last4]  # a request that came to nothing stands for no card
+        return {mask_pan(bins[bank_of[view.trid]] + "0" * 6 + view.token_last4): people[view.pan_last4] for view in living}
 
 
 # -- making ------------------------------------------------------------------------------------------------------------
@@ -188,6 +191,12 @@ def said(receipt: Receipt) -> str:
     if receipt.approved:
         return "approved"
     return receipt.response_code or str(receipt.reason)
+
+
+def replacement(name: str) -> issuer.CardOrder:
+    """The order for the card that comes after this one: another number, for the same accounts."""
+    pan = NEW_PANS[name]
+    return issuer.CardOrder(pan=PAN(pan), group=card_named(name).holder, expiry="3112", pvv="0000", imk_family="sandbox")
 
 
 # -- who tampers with his own phone ------------------------------------------------------------------------------------
