@@ -71,7 +71,7 @@ TOLD = [  # act, what it must say
 
 @pytest.mark.parametrize(("act", "words"), TOLD)
 def test_what_each_act_says(transcript: str, act: int, words: str) -> None:
-    acts = re.split(r"^(?=\d\. )", transcript, flags=re.MULTILINE)
+    acts = re.split(r"^(?=\d+\. )", transcript, flags=re.MULTILINE)
     assert words in acts[act]
 
 
