@@ -211,9 +211,11 @@ def say_refused(refused: Any, *, lang: str, as_json: bool) -> int:
     from shanfu.cli.main import Exit
     from shanfu.wallet import Reason
 
-    words = refused.reason.zh if lang == "zh" else refused.reason.en
+    words = refused.zh if lang == "zh" else refused.en
     if as_json:
-        show_json({"outcome": "refused", "reason": refused.reason.name, "words": words, "detail": refused.detail})
+        code = refused.problem.code if refused.problem else None  # the other side's own word
+        reason = refused.reason.name
+        show_json({"outcome": "refused", "reason": reason, "code": code, "words": words, "detail": refused.detail})
     else:
         click.echo(f"{words}" + (f" ({refused.detail})" if refused.detail else ""), err=True)
     return Exit.UNREACHABLE if refused.reason in (Reason.OFFLINE, Reason.NO_ANSWER) else Exit.DECLINED
