@@ -51,13 +51,13 @@ MOST_S: Final = 100_000
 APP: Final = "example.lantern"
 
 
-def rows(seconds: float = SECONDS) -> list[dict[str, Any]]:
+def rows(seconds: float = SECONDS, *, rounds: int = ROUNDS) -> list[dict[str, Any]]:
     """Measure the steps of opening the app, then reckon with them."""
     count = max(LEAST, int(seconds * EACH_S))
     with tempfile.TemporaryDirectory(prefix="shanfu-bench-") as name:
         world, handsets = make_world(Path(name), count)
         with Process("benchmarks.serve", "phones", name) as household:
-            seen = asyncio.run(_openings(world, household, handsets, port=household.hear()["ports"][-1]))
+            seen = asyncio.run(_openings(world, household, handsets, port=household.hear()["ports"][-1], rounds=rounds))
     return [row.public() for row in [*_measured(seen), *_reckoned(seen)]]
 
 
@@ -174,11 +174,11 @@ class Seen:
         return sum(median(self.cpu_us[step]) for step in STEPS)
 
 
-async def _openings(world: World, household: Process, handsets: list[Handset], *, port: int) -> Seen:
+async def _openings(world: World, household: Process, handsets: list[Handset], *, port: int, rounds: int) -> Seen:
     """Let every phone open its app some times over, step by step."""
     tls = ssl.create_default_context(cafile=world.folder / "ca" / "ca.pem")
     seen, stage = Seen(), _Stage(household, handsets, port, tls)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         before = household.cpu_us
         seconds = await connections(port, tls=tls, count=len(handsets), lines=LINES)
         seen.note(STEPS[0], len(handsets) / seconds, (household.cpu_us - before) / len(handsets), 0)
