@@ -35,7 +35,7 @@ COMMANDS = {  # name: (module, one line)
     "doctor":    ("doctor",    "Check this machine and a data folder."),
     "ledger":    ("ledger",    "Show the banks' books: trial-balance, account."),
     "reconcile": ("reconcile", "Match the journals of terminal, acquirer, network and issuer."),
-    "serve":     ("serve",     "Run one host: acquirer, network or issuer."),
+    "serve":     ("serve",     "Run one host: acquirer, network, issuer, tsp or cloud."),
     "tap":       ("tap",       "Wave a card or a phone at a terminal and pay."),
     "token":     ("token",     "Look after tokens: list, show, events, suspend, resume, delete, reconcile."),
     "up":        ("up",        "Run every host, one process each, until interrupted."),

@@ -14,7 +14,7 @@ __all__ = ["command"]
 @data_option
 @click.option("--watch", is_flag=True, help="Write masked events to events.jsonl in the host's folder.")
 def command(name: str, data: str, watch: bool) -> None:
-    """Run one host: network, or the acquirer or issuer of a bank (acquirer-lantern)."""
+    """Run one host: network, the acquirer or issuer of a bank (acquirer-lantern), or tsp and cloud where they live apart."""
     from shanfu.links import configure
     from shanfu.sandbox import EventFile, open_or_build, ready_line, serve
 

@@ -104,7 +104,7 @@ def _device(reach: Any, waved: Waved) -> Iterator[tuple[Any, Any]]:
             yield card, None
         return
     with hold(reach, name) as holder:
-        if not holder.all_cards():
+        if holder.phone.trouble is None and not holder.all_cards():
             raise ConfigError(f"{name}: has no card yet; add one with `shanfu wallet add --phone {name}`")
         yield holder.phone.tap_target, holder.phone
 

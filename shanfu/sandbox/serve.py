@@ -37,6 +37,9 @@ def serve(
 ) -> None:
     """Serve until SIGTERM; raises Conflict when the host runs already, ConfigError when its port is in use."""
     kind = role(name).kind
+    if (home := world.home_of(name)) != name:
+        hint = "make a world with SHANFU_HOUSEHOLD=0 to have them apart"
+        raise ConfigError(f"{name}: lives with the {home} in this world: `shanfu serve {home}` runs both; {hint}")
     claim = world.claim(name)
     host = served(world, name, watch=events is not nobody)
     if kind == "network":

@@ -14,7 +14,7 @@ from typing import Final
 
 from shanfu.hosts import HostReason
 
-__all__ = ["CRYPTOGRAM", "HISTORY_CHECKS", "TOKEN_CHECKS", "Check", "Verdict"]
+__all__ = ["HISTORY_CHECKS", "PROOF", "TOKEN_CHECKS", "Check", "Verdict"]
 
 
 @unique
@@ -70,7 +70,9 @@ class Check:
 
 
 _V = Verdict
-CRYPTOGRAM: Final = 10  # after this check the phone has proved itself: its counter is spent and its use is counted
+# What has passed these has proved itself: its counter is spent and its use is counted, though the token be suspended, so that a
+# cryptogram that was refused for another reason is worth nothing when the reason is gone.
+PROOF: Final = frozenset(("token", "chip data", "atc", "key", "cryptogram"))
 
 # fmt: off
 TOKEN_CHECKS: Final = (

@@ -20,7 +20,7 @@ from shanfu.clock import local
 from shanfu.emv import CVM, CVM_RESULTS, CVR, CryptogramType, CVMResults
 from shanfu.iso8583 import EntryMode
 from shanfu.messages import KeyPolicy, PhoneCVM, TokenState
-from shanfu.tsp.checks import CRYPTOGRAM, HISTORY_CHECKS, TOKEN_CHECKS, Check, Verdict
+from shanfu.tsp.checks import HISTORY_CHECKS, PROOF, TOKEN_CHECKS, Check, Verdict
 from shanfu.tsp.config import TSPConfig
 from shanfu.tsp.history import HistoryRow, HistoryState, Step
 from shanfu.tsp.interbank import Chip, Kind, Request
@@ -65,7 +65,7 @@ NOT_REACHED: Final = Finding(None, "not reached", False)
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The answer, why, and every check; `authentic` tells that all checks up to the cryptogram were passed."""
+    """The answer, why, and every check; `authentic` tells that the phone has proved itself, whatever else speaks against it."""
 
     verdict: Verdict
     detail: str
@@ -94,7 +94,7 @@ def _run(facts: Facts, table: tuple[Check, ...], functions: Mapping[str, CheckOf
         assert found.verdict is None or found.verdict in row.verdicts, f"{row.name} may not say {found.verdict}"
         passed = found.verdict is None and found.reached
         steps.append((row.name, passed, found.detail))
-        proven = proven and (passed or row.number > CRYPTOGRAM)
+        proven = proven and (passed or row.name not in PROOF)
         if found.verdict is not None and first is None:
             first = found
     if first is None or first.verdict is None:

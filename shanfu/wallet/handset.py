@@ -55,7 +55,7 @@ class Shown:
         if self.reason:
             return self.reason.en
         plural = "" if self.uses_left == 1 else "s"
-        return f"paid with the phone, {self.uses_left} payment{plural} left without a refresh"
+        return f"one use is spent, {self.uses_left} payment{plural} left without a refresh"
 
     @property
     def zh(self) -> str:

@@ -59,7 +59,7 @@ TOLD = [  # act, what it must say
     (6, "=> DECLINED 98"), (6, "0430 reversal"),
     (7, "10 of 10 uses"), (7, "ACTIVATE by TSP"),
     (8, "=> APPROVED 00"), (8, "CVM online pin"), (8, "token resolved 00"),
-    (9, "0 payments left"), (9, "the network is back"), (9, "open the app to refresh"),
+    (9, "one use is spent, 0 payments left"), (9, "the network is back"), (9, "open the app to refresh"),
     (10, "=> APPROVED 00"), (10, "keys.confirm"),
     (11, "this storage belongs to another phone"),
     (12, "=> DECLINED 62"), (12, "TOKEN_NOT_ACTIVE"),

@@ -348,3 +348,26 @@ def test_risks_are_told_even_when_nobody_watches(house: PayHouse) -> None:
     shown = "".join(str(event) for event in house.events.events)
     assert phone.number not in shown
     assert "6209010000000001" not in shown
+
+
+@pytest.mark.parametrize(
+    ("before", "afterwards"),
+    [
+        (token(state="SUSPENDED", suspended_by="ISSUER"), token(state="ACTIVE", suspended_by="")),
+        (card(state="lost"), card(state="active")),
+        (in_range(entry_modes="05"), in_range(entry_modes="07")),
+    ],
+    ids=["token suspended", "card lost", "entry mode not allowed"],
+)
+def test_a_cryptogram_that_was_refused_is_worth_nothing_when_the_reason_is_gone(
+    house: PayHouse, before: Attempt, afterwards: Attempt
+) -> None:
+    phone = house.token()
+    before(house, phone)
+    refused = house.purchase(phone)
+    assert house.said(refused)[0] != "00"
+    afterwards(house, phone)
+    again = house.purchase(phone)
+    again.fields[55] = refused.fields[55]
+    assert house.said(again) == ("59", "ATC_OUT_OF_WINDOW")
+    assert house.said(house.purchase(phone)) == ("00", "")
