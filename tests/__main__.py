@@ -1,6 +1,7 @@
 """`./run test [--fast | --heavy] [PYTEST ARGS]` and `./run lint`: what people and CI call.
 
-`--fast` leaves out what starts processes or plays whole stories; `--heavy` does everything with the promised counts.
+`--fast` leaves out what starts processes or plays whole stories; `--heavy` does the promised counts: fuzz inputs, kills and
+seeds, in the files that have any (the others would do again what they do without it).
 """
 
 import os

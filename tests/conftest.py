@@ -26,11 +26,24 @@ def pytest_make_parametrize_id(val: Any) -> str | None:
     return str(val.__name__).strip("<>") if callable(val) and hasattr(val, "__name__") else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `./run test --fast` leaves out: everything that starts processes or plays whole stories."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what `./run test --fast` leaves out: everything that starts processes or plays whole stories.
+
+    A whole heavy run leaves out the files that have no counts: they do the same in tier 1, which `.ci/run` runs before it.
+    """
     for item in items:
         if any(part in item.nodeid for part in SLOW):
             item.add_marker(pytest.mark.slow)
+    if HEAVY and whole(config):
+        counted = {path: "tests.budget" in path.read_text() for path in {item.path for item in items}}
+        config.hook.pytest_deselected(items=[item for item in items if not counted[item.path]])
+        items[:] = [item for item in items if counted[item.path]]
+
+
+def whole(config: pytest.Config) -> bool:
+    """Whether everything was asked for, not some file or test."""
+    named = any("::" in a or a.startswith("tests/") for a in config.args)
+    return not config.invocation_params.args or not named
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,10 +75,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a whole heavy run that did less than promised."""
-    whole = not session.config.invocation_params.args or not any(
-        "::" in a or a.startswith("tests/") for a in session.config.args
-    )
-    if HEAVY and whole and not hasattr(session.config, "workerinput"):
+    if HEAVY and whole(session.config) and not hasattr(session.config, "workerinput"):
         short = {name: (COUNTS[name], least) for name, least in PROMISED.items() if COUNTS[name] < least}
         if short:
             print(f"\nheavy counts fall short of what is promised: {short}")
