@@ -43,9 +43,8 @@ def list_all(data: str, lang: str, *, as_json: bool) -> None:
         keys = _keys_object(sets)
         left = f"{keys['uses_left']}/{keys['max_uses']}" if keys else "-"
         suspended = " by " + ", ".join(actor.value for actor in view.suspended_by) if view.suspended_by else ""
-        click.echo(
-            f"{view.token}  token …{view.token_last4 or '-'}  card …{view.pan_last4 or '-'}  {view.state.value}{suspended}  uses left {left}"
-        )
+        digits = f"token …{view.token_last4 or '-'}  card …{view.pan_last4 or '-'}"
+        click.echo(f"{view.token}  {digits}  {view.state.value}{suspended}  uses left {left}")
     if not tokens:
         click.echo({"en": "no tokens: `shanfu wallet add`", "zh": "没有token：`shanfu wallet add`"}[lang])
 
