@@ -52,8 +52,6 @@ def test_a_report(
 def test_a_repeat_is_told_once(service: Service) -> None:
     reference = service.reference(service.bank.cards["mine"])
     for _ in range(2):
-        answer = service.ask(
-            "issuer.report", ReportCard(card=reference, event=E.LOST), caller=f"issuer/{BANK}", station=DESK
-        )
+        answer = service.ask("issuer.report", ReportCard(card=reference, event=E.LOST), caller=f"issuer/{BANK}", station=DESK)
         assert answer == Empty()
     assert [op for op, _ in service.tick(reply=TokenChanges())].count("tsp.card") == 1
