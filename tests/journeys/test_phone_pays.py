@@ -43,6 +43,16 @@ def test_a_phone_is_waved_as_a_card_is(
     street.judge(opening)
 
 
+def test_a_pin_that_is_not_typed_ends_the_payment_and_the_use_is_spent(home: Street) -> None:
+    opening, before = home.available(), len(home.frames)
+    with home.pocket() as holder:
+        assert said(home.wave(holder.phone, "bookshop")) == "pin-cancelled"
+        assert holder.all_cards()[0].uses_left == 9
+        assert not any(frame.source.startswith("acquirer-") for frame in home.frames[before:] if frame.target == "network")
+        assert said(home.wave(holder.phone, "bookshop", pin=PIN)) == "approved"
+    home.judge(opening)
+
+
 def test_a_card_is_added_and_pays_in_the_same_session(street: Street) -> None:
     opening = street.available()
     with street.pocket("chen-phone") as holder:
