@@ -214,6 +214,8 @@ class Payments:
             turn.events.append(risk_event(self._config.name, request, resolution, at_ms=books.now_ms))
         case.verdict = resolution.verdict
         case.row = enter(books, facts, resolution, seq=self._next_seq(books))
+        if self._config.payment_notices and case.row.state == HistoryState.APPROVED:  # a refund, over as soon as it is told
+            self._notify(case.row, books)
 
     def _advice(self, facts: Facts, books: TSPBooks) -> Verdict:
         """Note an outcome or a reversal; one that makes no sense is refused."""

@@ -66,8 +66,8 @@ def test_requestors_are_told_of_payments_when_they_wish(tmp_path: Path) -> None:
     house.ask(house.outcome(house.pay(phone), "51"))
     house.ask(house.follow_up("0420", bought))
     refund = house.follow_up("0220", house.pay(phone))
-    house.ask(refund)
-    house.ask(house.outcome(refund))
+    house.ask(refund)  # an advice: the money was promised already
+    house.ask(house.outcome(refund))  # and this is no news
     books = house.books()
     told = [decoded(row.body, requestor.Notice, path="") for row in books.desk.since(f"requestor/{TRID}", 0)]
     books.tx.rollback()
