@@ -28,6 +28,7 @@ class Exit:
 
 # fmt: off
 COMMANDS = {  # name: (module, one line)
+    "bank":      ("bank",      "A bank's desk: which phone paid, a card reported lost, a policy tried on past traffic."),
     "bench":     ("bench",     "Measure codec, crypto, authorisation and tap against their peers."),
     "db":        ("db",        "Look after the data folder: upgrade."),
     "decode":    ("decode",    "Explain bytes: tlv, apdu, 8583."),

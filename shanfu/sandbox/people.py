@@ -11,7 +11,7 @@ from shanfu.pan import luhn_digit
 
 __all__ = [
     "API_PORTS", "APPS", "APP_PASSWORD", "BINS", "CARDS", "CLOUD", "INSTITUTIONS", "MERCHANTS", "NETWORK", "PEOPLE", "PHONES", "PIN",
-    "PORTS", "TOKEN_BINS", "TSP", "App", "Bin", "Institution", "Merchant", "Person", "SandboxCard", "SandboxPhone", "app_named",
+    "PORTS", "TOKEN_BINS", "TSP", "App", "Bin", "Institution", "Merchant", "Person", "SandboxCard", "SandboxPhone", "app_named", "bank_of_card",
     "card_named", "merchant_named", "phone_named",
 ]  # fmt: skip
 
@@ -209,6 +209,12 @@ PHONES = (
 def card_named(name: str) -> SandboxCard:
     """Return the sandbox card of this name; a ConfigError names those there are."""
     return _named(name, {c.name: c for c in CARDS}, "card")
+
+
+def bank_of_card(name: str) -> str:
+    """Return the host of the bank that has issued a card."""
+    holder = card_named(name).holder
+    return f"issuer-{next(person.bank for person in PEOPLE if person.name == holder)}"
 
 
 def merchant_named(name: str) -> Merchant:
