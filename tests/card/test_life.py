@@ -35,7 +35,7 @@ def test_the_table_has_no_other_steps() -> None:
             after(state, event)
 
 
-@settings(max_examples=examples(60, heavy=5_000), deadline=None)
+@settings(max_examples=examples(60, heavy=2_500), deadline=None)
 @given(st.lists(st.sampled_from(["select", "pay", "get", "reset", "read"]), max_size=12))
 def test_walks_never_leave_the_table(walk: list[str]) -> None:
     application = Application(chip(), DEBIT.aid)
@@ -123,7 +123,7 @@ def test_a_failing_memory_is_6581_and_no_cryptogram(after_write: bool) -> None:
     assert int.from_bytes(tap(made)[0x9F36]) == 1 + after_write, "the memory is asked again, not remembered"
 
 
-@settings(max_examples=examples(60, heavy=5_000), deadline=None)
+@settings(max_examples=examples(60, heavy=2_500), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["tap", "half", "select", "bad"]), CUTS), max_size=14))
 def test_numbers_rise_whatever_happens(steps: list[tuple[str, str | None]]) -> None:
     memory, seen = chip(), []

@@ -46,7 +46,7 @@ SPOKEN = [
 
 
 @pytest.mark.parametrize("spoken", SPOKEN, ids=["pos", "acquirer", "issuer", "network"])
-@settings(max_examples=examples(150, heavy=20_000), deadline=None)
+@settings(max_examples=examples(150, heavy=8_000), deadline=None)
 @given(data=st.data())
 def test_refuse_never_raises(spoken: tuple[Callable[[bool], Host], str, list[bytes], int, int], data: st.DataObject) -> None:
     make, station, frames, head, width = spoken

@@ -147,7 +147,7 @@ def test_attacks_are_answered_quickly(attack: str, data: bytes, fault: Fault) ->
     assert time.perf_counter() - begun < 0.010
 
 
-@settings(max_examples=examples(300, heavy=20_000), deadline=None)
+@settings(max_examples=examples(300, heavy=6_000), deadline=None)
 @given(st.lists(trees, max_size=5), st.integers(0, 3))
 def test_what_is_written_is_read_and_written_again(nodes: list[TLV], filler: int) -> None:
     data = bytes(filler).join(map(bytes, nodes))

@@ -414,7 +414,7 @@ def happen(one: Bench, what: str) -> None:
         one.cloud.changes["news.take"] = lambda news: structs.replace(news, tokens=(view,))
 
 
-@settings(max_examples=examples(60, heavy=5_000), deadline=None)
+@settings(max_examples=examples(60, heavy=2_000), deadline=None)
 @given(st.lists(HAPPENINGS, max_size=30))
 def test_whatever_happens_phone_and_bank_agree_in_the_end(events: list[str]) -> None:
     one = bench(max_uses=3, replenish_below=1).enrolled()

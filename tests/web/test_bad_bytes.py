@@ -52,7 +52,7 @@ def test_no_bytes_are_a_fault_of_ours(tmp_path_factory: pytest.TempPathFactory, 
         opening, said = door(folder, address=WIDE), list[bytes]()
         opened = runner.run(opening.__aenter__())
 
-        @settings(max_examples=examples(60, heavy=1_500), deadline=None)
+        @settings(max_examples=examples(60, heavy=400), deadline=None)
         @given(damaged())
         def one(raw: bytes) -> None:
             said.append(raw)
