@@ -8,15 +8,12 @@ from dataclasses import dataclass
 
 from shanfu.cloud.books import CloudBooks
 from shanfu.cloud.devices import ALL_DEVICES, DeviceRow, DeviceState
-from shanfu.cloud.tables import PREFIX
 from shanfu.errors import NotFound
-from shanfu.hosts import install_key
-from shanfu.hsm import KeyBlock
 from shanfu.messages import KeySetTerms, TokenView
 from shanfu.store import Store
 
 __all__ = [
-    "DeviceLine", "KeySetLine", "block_device", "install_cloud_key", "list_devices", "list_key_sets", "list_tokens",
+    "DeviceLine", "KeySetLine", "block_device", "list_devices", "list_key_sets", "list_tokens",
     "unblock_device",
 ]  # fmt: skip
 
@@ -44,11 +41,6 @@ class KeySetLine:
     device: str
     state: str
     terms: KeySetTerms
-
-
-def install_cloud_key(store: Store, label: str, block: KeyBlock, *, now_ms: int) -> None:
-    """Put a key into the cloud's keyring, as a key ceremony does; in force at once."""
-    install_key(store, label, block, now_ms=now_ms, prefix=PREFIX)
 
 
 def list_devices(store: Store) -> list[DeviceLine]:

@@ -138,15 +138,12 @@ COLOUR_RULES: Final[tuple[tuple[Colour, str, Callable[[ColourFacts], bool]], ...
     (Colour.YELLOW, "CARD_ADDED_AGAIN_OFTEN",   lambda facts: facts.re_added >= facts.config.re_adds_most),
 )
 # fmt: on
-_WORST_FIRST: Final = (Colour.RED, Colour.ORANGE, Colour.YELLOW, Colour.GREEN)
 
 
 def wallet_colour(facts: ColourFacts) -> tuple[Colour, tuple[str, ...]]:
     """Return the wallet's colour, the worst that a rule gives, and every rule that fired."""
     fired = [(colour, name) for colour, name, rule in COLOUR_RULES if rule(facts)]
-    colours = {colour for colour, _ in fired} | {Colour.GREEN}
-    worst = next(colour for colour in _WORST_FIRST if colour in colours)
-    return worst, tuple(name for _, name in fired)
+    return Colour.worst(colour for colour, _ in fired), tuple(name for _, name in fired)
 
 
 def provision_refusal(asked: wallet.Provision, session: SessionRow, *, now_ms: int, fresh_ms: int) -> Reason | None:

@@ -14,13 +14,13 @@ SHOWN = 8  # characters of a device's name, enough to follow one phone through a
 
 def call_event(source: str, op: str, *, phone: str, call: str, at_ms: int) -> Event:
     """Tell that a phone has asked something."""
-    return Event(source=f"phone {phone[:SHOWN]}", target=source, wire="json", title=op, trace=call, at_ms=at_ms)
+    return Event(source=_phone(phone), target=source, wire="json", title=op, trace=call, at_ms=at_ms)
 
 
 def reply_event(source: str, op: str, *, phone: str, call: str, status: int, at_ms: int) -> Event:
     """Tell what became of it."""
     words = f"{op}: {'answered' if status < 400 else 'refused'} {status}"
-    return Event(source=source, target=f"phone {phone[:SHOWN]}", wire="json", title=words, trace=call, at_ms=at_ms)
+    return Event(source=source, target=_phone(phone), wire="json", title=words, trace=call, at_ms=at_ms)
 
 
 def gate_event(source: str, op: str, refusal: Problem, *, phone: str, at_ms: int) -> Event:
@@ -28,3 +28,8 @@ def gate_event(source: str, op: str, refusal: Problem, *, phone: str, at_ms: int
     title = f"turned {op} away: {refusal.detail or refusal.title}"
     detail = {"device": phone[:SHOWN], "code": refusal.code}
     return Event(source=source, title=title, detail=detail, reason=refusal.reason or refusal.code, at_ms=at_ms)
+
+
+def _phone(device: str) -> str:
+    """Return how a phone is called; one that is not enrolled yet has no name."""
+    return f"phone {device[:SHOWN]}".rstrip()

@@ -7,7 +7,7 @@ how much proof is enough, so a wallet's colour can only make the decision more c
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum, unique
+from enum import unique
 from typing import Final
 
 from shanfu.issuer.cards import Card, CardState
@@ -15,27 +15,14 @@ from shanfu.issuer.customers import Customer
 from shanfu.issuer.policy import Policy
 from shanfu.issuer.token_policy import NO_IDV, TokenProduct
 from shanfu.issuer.tokens import LIVING, TokenRow
-from shanfu.messages import Colour, IDVMethod, IDVOption, issuing
+from shanfu.messages import Colour, ColouredMark, IDVMethod, IDVOption, issuing
 
 __all__ = ["Mark", "TokenFacts", "colour_of", "marks_of", "options_of"]
 
-_ORDER: Final = (Colour.RED, Colour.ORANGE, Colour.YELLOW, Colour.GREEN)
-
 
 @unique
-class Mark(Enum):
-    """One thing that speaks against a token: the colour that it gives, English, Chinese."""
-
-    colour: Colour
-    en: str
-    zh: str
-
-    def __new__(cls, colour: Colour, en: str, zh: str) -> "Mark":
-        """Build a row of the table; the value is its English words, which differ in every row."""
-        member = object.__new__(cls)
-        member._value_ = en
-        member.colour, member.en, member.zh = colour, en, zh
-        return member
+class Mark(ColouredMark):
+    """What the issuer has against a token."""
 
     # fmt: off
     CARD_BLOCKED          = Colour.RED,    "the card is blocked or not active",          "卡片已冻结或未激活"
@@ -144,7 +131,7 @@ def marks_of(facts: TokenFacts) -> list[Mark]:
 def colour_of(marks: Sequence[Mark], facts: TokenFacts) -> Colour:
     """Return the worst colour of these marks; an unattested device has the one that the policy gives it."""
     given = [facts.policy.tokens.unattested if mark is Mark.DEVICE_NOT_VOUCHED else mark.colour for mark in marks]
-    return min(given, key=_ORDER.index, default=Colour.GREEN)
+    return Colour.worst(given)
 
 
 def options_of(facts: TokenFacts) -> tuple[IDVOption, ...]:

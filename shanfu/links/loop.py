@@ -102,7 +102,7 @@ class LoopNet:
     def terminal(
         self, host: str, *, framing: FramingFactory, timeout_ms: int, matches: Matches = any_reply, kind: str = "pos"
     ) -> "LoopTerminal":  # fmt: skip
-        """Return a terminal's line to this host; with the kind `http` that of an HTTP shell, which vouches for its callers."""
+        """Return a terminal's line to this host; of the kind `http`, an HTTP shell's, which vouches for its callers."""
         self._seat(host)
         return LoopTerminal(self, host, framing=framing, timeout_ms=timeout_ms, matches=matches, kind=kind)
 

@@ -30,6 +30,7 @@ from shanfu.messages.shared import (
     Actor,
     CardEvent,
     Colour,
+    ColouredMark,
     ExplainStep,
     IDVMethod,
     IDVOption,
@@ -46,7 +47,7 @@ from shanfu.messages.shared import (
 from shanfu.messages import issuing, requestor, wallet  # isort: skip
 
 __all__ = [
-    "LIMIT_BYTES", "OPERATIONS", "Actor", "Call", "CardEvent", "Colour", "Device", "Empty", "ExplainStep",
+    "LIMIT_BYTES", "OPERATIONS", "Actor", "Call", "CardEvent", "Colour", "ColouredMark", "Device", "Empty", "ExplainStep",
     "IDVMethod", "IDVOption", "JSONFrames", "KeyLimits", "KeyPolicy", "KeySetTerms", "LifeCycleEvent", "LimitReason",
     "LimitVerdict", "Operation", "PhoneCVM", "Problem", "ProblemCode", "Reply", "Role", "TokenState",
     "TokenView", "TransactionView", "Usage", "UseReport", "decoded", "encoded", "is_json_frame", "issuing", "judge",

@@ -4,6 +4,7 @@ Names of states, events and results are those of the life cycle's vectors. A tok
 characters), never by its number; a card by the issuer's card reference, never by its PAN.
 """
 
+from collections.abc import Iterable
 from enum import Enum
 
 from msgspec import Struct
@@ -11,8 +12,8 @@ from msgspec import Struct
 from shanfu.tokens import KeyScheme
 
 __all__ = [
-    "Actor", "CardEvent", "Colour", "ExplainStep", "IDVMethod", "IDVOption", "KeyPolicy", "KeySetTerms", "LifeCycleEvent",
-    "PhoneCVM", "TokenState", "TokenView", "TransactionView", "UseReport",
+    "Actor", "CardEvent", "Colour", "ColouredMark", "ExplainStep", "IDVMethod", "IDVOption", "KeyPolicy", "KeySetTerms",
+    "LifeCycleEvent", "PhoneCVM", "TokenState", "TokenView", "TransactionView", "UseReport",
 ]  # fmt: skip
 
 
@@ -68,12 +69,36 @@ class CardEvent(Enum):
 
 
 class Colour(Enum):
-    """The verdict of one party, or of all, on a request for a token."""
+    """The verdict of one party, or of all, on a request for a token; from the boldest to the most cautious."""
 
     GREEN = "GREEN"
     YELLOW = "YELLOW"
     ORANGE = "ORANGE"
     RED = "RED"
+
+    @classmethod
+    def worst(cls, colours: Iterable["Colour"]) -> "Colour":
+        """Return the most cautious of these colours; of none, GREEN.
+
+        >>> Colour.worst([Colour.GREEN, Colour.ORANGE, Colour.YELLOW])
+        <Colour.ORANGE: 'ORANGE'>
+        """
+        return max(colours, key=list(cls).index, default=cls.GREEN)
+
+
+class ColouredMark(Enum):
+    """One thing that speaks against a token: the colour that it gives, English, Chinese. Each party has a table of its own."""
+
+    colour: Colour
+    en: str
+    zh: str
+
+    def __new__(cls, colour: Colour, en: str, zh: str) -> "ColouredMark":
+        """Build a row of the table; the value is its English words, which differ in every row."""
+        member = object.__new__(cls)
+        member._value_ = en
+        member.colour, member.en, member.zh = colour, en, zh
+        return member
 
 
 class IDVMethod(Enum):

@@ -8,6 +8,7 @@ from shanfu.hosts import money_text, told_checks
 from shanfu.network.decide import CHAINS, Facts
 from shanfu.network.journal import JournalRow
 from shanfu.network.reasons import Reason
+from shanfu.network.requests import Kind
 from shanfu.pan import mask_pan
 
 __all__ = ["decision_event", "outcome_event"]
@@ -16,9 +17,9 @@ __all__ = ["decision_event", "outcome_event"]
 def decision_event(source: str, facts: Facts, reason: Reason, *, at_ms: int) -> Event:
     """Tell what became of a message, with every check of its chain and the result."""
     arrival = facts.arrival
-    what = arrival.kind.value
-    if arrival.amount_minor:
-        what += f" {money_text(arrival.amount_minor, arrival.currency)}"
+    answered = arrival.kind in (Kind.ANSWER, Kind.ADVICE_ANSWER)  # what was asked has been told
+    amount = money_text(arrival.amount_minor, arrival.currency) if arrival.amount_minor else ""
+    what = " ".join(filter(None, ("" if answered else arrival.kind.value, amount)))
     title = f"{reason.code} {reason.en}: {what}" if reason.code else f"{reason.en}: {what}"
     return Event(source=source, title=title, detail=explain(facts, reason), reason=reason.name, trace=arrival.name, at_ms=at_ms)
 

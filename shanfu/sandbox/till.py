@@ -150,7 +150,7 @@ class LocalWorld:
     def phone(self, name: str) -> Iterator[Phone]:
         """Take a phone out of its holder's pocket."""
         line = self.net.terminal(
-            self.world.home_of("cloud"), framing=JSONFrames, timeout_ms=self.world.settings.timeouts.terminal_ms, kind="http"
+            self.world.home_of("cloud"), framing=JSONFrames, timeout_ms=self.world.settings.timeouts.terminal_ms, kind="phone"
         )
 
         def ask(call: Call) -> Reply:

@@ -13,9 +13,8 @@ from typing import Final
 
 from shanfu.messages import Colour, IDVMethod, IDVOption, TokenState
 
-__all__ = ["Decision", "combine", "narrowed", "worst"]
+__all__ = ["Decision", "combine", "narrowed"]
 
-_ORDER: Final = (Colour.RED, Colour.ORANGE, Colour.YELLOW, Colour.GREEN)
 TENURED: Final = frozenset({IDVMethod.SMS})  # to a number that the bank has known for long
 
 
@@ -42,22 +41,13 @@ _OF: Final = {
 }
 
 
-def worst(colours: Iterable[Colour]) -> Colour:
-    """Return the most cautious of these colours; of none, GREEN.
-
-    >>> worst([Colour.GREEN, Colour.ORANGE, Colour.YELLOW])
-    <Colour.ORANGE: 'ORANGE'>
-    """
-    return min(colours, key=_ORDER.index, default=Colour.GREEN)
-
-
 def combine(*, wallet: Colour, service: Colour, issuer: Colour) -> Decision:
     """Return what the three colours come to.
 
     >>> combine(wallet=Colour.GREEN, service=Colour.YELLOW, issuer=Colour.GREEN).state
     <TokenState.INACTIVE: 'INACTIVE'>
     """
-    return _OF[worst((wallet, service, issuer))]
+    return _OF[Colour.worst((wallet, service, issuer))]
 
 
 def narrowed(decision: Decision, options: Iterable[IDVOption]) -> tuple[IDVOption, ...]:

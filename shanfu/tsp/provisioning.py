@@ -36,7 +36,7 @@ from shanfu.store import bucket_of
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.changes import Cause, LifeCycle
 from shanfu.tsp.config import TSPConfig
-from shanfu.tsp.decision import Decision, combine, narrowed, worst
+from shanfu.tsp.decision import Decision, combine, narrowed
 from shanfu.tsp.diary import Channel
 from shanfu.tsp.enrolments import OF_CARD, OF_DEVICE, EnrolmentRow, EnrolmentState
 from shanfu.tsp.events import request_event
@@ -84,8 +84,8 @@ class Provisioning:
             return problem(ProblemCode.FORMAT, fault)
         token, enrolment = self._enter(books, who, asked)
         marks = marks_of(self._facts(books, token, enrolment))
-        enrolment.service_colour = worst(mark.colour for mark in marks).value
-        if worst((asked.colour, Colour(enrolment.service_colour))) is Colour.RED:
+        enrolment.service_colour = Colour.worst(mark.colour for mark in marks).value
+        if Colour.worst((asked.colour, Colour(enrolment.service_colour))) is Colour.RED:
             return self._declined(books, token, enrolment, reasons=(*asked.reasons, *(mark.name for mark in marks)))
         active = [one for one in books.tokens_of_card(token.issuer, token.card) if one.state in LIVING]
         body = issuing.JudgeCard(
@@ -143,7 +143,7 @@ class Provisioning:
         if not isinstance(answer, issuing.CardJudged):
             return self._dropped(books, token, enrolment, "ISSUER_SILENT")
         marks = marks_of(self._facts(books, token, enrolment))
-        service = worst(mark.colour for mark in marks)
+        service = Colour.worst(mark.colour for mark in marks)
         decision = combine(wallet=Colour(enrolment.wallet_colour), service=service, issuer=answer.colour)
         reasons = (*enrolment.reasons.split(), *(mark.name for mark in marks), *answer.reasons)
         enrolment.service_colour, enrolment.issuer_colour = service.value, answer.colour.value

@@ -3,27 +3,16 @@
 The names travel to the wallet and into the enrolment's row. Reasons of payments are in `checks`.
 """
 
-from enum import Enum, unique
+from enum import unique
 
-from shanfu.messages import Colour
+from shanfu.messages import Colour, ColouredMark
 
 __all__ = ["Mark"]
 
 
 @unique
-class Mark(Enum):
-    """One thing that speaks against a request: the colour that it gives, English, Chinese."""
-
-    colour: Colour
-    en: str
-    zh: str
-
-    def __new__(cls, colour: Colour, en: str, zh: str) -> "Mark":
-        """Build a row of the table; the value is its English words, which differ in every row."""
-        member = object.__new__(cls)
-        member._value_ = en
-        member.colour, member.en, member.zh = colour, en, zh
-        return member
+class Mark(ColouredMark):
+    """What the token service has against a request."""
 
     # fmt: off
     CARD_NOT_ACTIVE     = Colour.RED,    "the card is reported lost, stolen or closed", "卡片已挂失或销户"

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from shanfu import cloud, tsp
 from shanfu.clock import ManualClock
-from shanfu.cloud import SCHEMA, SIGN, Cloud, CloudConfig, install_cloud_key, list_tokens, numbers_label
+from shanfu.cloud import SCHEMA, SIGN, Cloud, CloudConfig, list_tokens, numbers_label
 from shanfu.crypto import Algorithm as Block
 from shanfu.crypto import Cipher, P256Key, derive_key, udk_option_a, unwrap_secret
 from shanfu.events import Recorder
-from shanfu.hosts import Household, by_operation
+from shanfu.hosts import Household, by_operation, install_key
 from shanfu.hsm import LMK, Algorithm, KeyUsage, SoftHSM
 from shanfu.links import LoopNet
 from shanfu.links.crash import CRASH_POINTS
@@ -21,7 +22,6 @@ from shanfu.store import Store
 from shanfu.tokens import KeyScheme, key_index_bytes
 from shanfu.tsp import (
     LOOKUP,
-    PREFIX,
     SEAL,
     TSP,
     RangeOrder,
@@ -33,7 +33,6 @@ from shanfu.tsp import (
 )
 from shanfu.tsp import SCHEMA as TSP_SCHEMA
 from shanfu.tsp import imk_label as service_imk_label
-from shanfu.tsp import install_key as install_service_key
 from tests.cloud.bank import Bank
 from tests.cloud.test_deaths import until
 from tests.cloud.world import HALVES, START_MS, Phone, said
@@ -84,9 +83,9 @@ class Town:
             service_imk_label("625094", 1): self.hsm.form(KeyUsage.IMK_AC, Algorithm.TDES, HALVES),
         }  # fmt: skip
         for label, block in service_keys.items():
-            install_service_key(self.service_store, label, block, now_ms=START_MS, prefix=PREFIX)
+            install_key(self.service_store, label, block, now_ms=START_MS, prefix=tsp.PREFIX)
         for label, block in cloud_keys.items():
-            install_cloud_key(self.store, label, block, now_ms=START_MS)
+            install_key(self.store, label, block, now_ms=START_MS, prefix=cloud.PREFIX)
         order = RequestorOrder(trid=TRID, name="Lantern", app="example.lantern", issuer=ISSUER, storages=("01", "04"))
         enrol_requestor(self.service_store, order, now_ms=START_MS)
         add_token_range(self.service_store, RangeOrder(bin="625094", issuer=ISSUER, country="156"), now_ms=START_MS)

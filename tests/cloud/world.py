@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from msgspec import Raw, Struct, structs
 
 from shanfu.clock import ManualClock
-from shanfu.cloud import SCHEMA, SIGN, TEST_FORMAT, Cloud, CloudConfig, install_cloud_key
+from shanfu.cloud import PREFIX, SCHEMA, SIGN, TEST_FORMAT, Cloud, CloudConfig
 from shanfu.crypto import Algorithm as Block
 from shanfu.crypto import (
     Cipher,
@@ -21,6 +21,7 @@ from shanfu.crypto import (
     verify_signature,
 )
 from shanfu.events import Recorder
+from shanfu.hosts import install_key
 from shanfu.hsm import LMK, Algorithm, KeyUsage, SoftHSM
 from shanfu.links import LoopNet
 from shanfu.messages import (
@@ -81,7 +82,7 @@ class World:
             f"pan/{TRID}": self.hsm.import_block(theirs.export_block(numbers, there), here),
         }
         for label, block in keys.items():
-            install_cloud_key(self.store, label, block, now_ms=START_MS)
+            install_key(self.store, label, block, now_ms=START_MS, prefix=PREFIX)
         return Service(theirs, numbers)
 
     def phone(self, **info: Any) -> "Phone":

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from shanfu.errors import DecodeError
 from shanfu.hsm import Algorithm, KeyUsage
 from shanfu.issuer import Contact, IssuerConfig, Message, install_key, messages_to, open_customer
 from shanfu.links import Inbound
@@ -72,7 +73,7 @@ class Service:
         for frame in list(self.bank.sent):
             try:
                 call = unpack(frame, Call)
-            except Exception:
+            except DecodeError:
                 reply = unpack(frame, Reply)
                 answers[reply.id] = reply
                 continue

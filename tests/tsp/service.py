@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from shanfu.clock import ManualClock
+from shanfu.errors import DecodeError
 from shanfu.events import Recorder
 from shanfu.hsm import LMK, Algorithm, KeyBlock, KeyUsage, SoftHSM
 from shanfu.links import Inbound, Worker
@@ -192,7 +193,7 @@ class Service:
     def _outside(self, station: str, frame: bytes) -> Inbound | None:
         try:
             call = unpack(frame, Call)
-        except Exception:
+        except DecodeError:
             reply = unpack(frame, Reply)
             row = operation(self._ops[reply.id])
             assert row is not None
