@@ -6,9 +6,12 @@ the CVR, which is byte 5 of 9F10, and the terminal makes 9F27 from it for field 
 Called by kernels, cards and issuers. Sources: EMV Book 3 6.5.5.4, JR/T 0025.5, JR/T 0025.12.
 """
 
+from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["CryptogramType"]
+from shanfu.errors import DecodeError, Fault
+
+__all__ = ["CryptogramInformation", "CryptogramReason", "CryptogramType"]
 
 
 class CryptogramType(IntEnum):
@@ -36,6 +39,38 @@ class CryptogramType(IntEnum):
     def cid(self) -> bytes:
         """The value of 9F27, as a terminal synthesises it in qPBOC (JR/T 0025.12)."""
         return bytes((self.value,))
+
+
+class CryptogramReason(IntEnum):
+    """Why an advice is asked or a service refused: 9F27 b3-b1 (EMV B3 table 15)."""
+
+    NONE = 0
+    SERVICE_NOT_ALLOWED = 1
+    PIN_TRIES_EXCEEDED = 2
+    ISSUER_AUTHENTICATION_FAILED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CryptogramInformation:
+    """Tag 9F27 whole: the type, whether the card asks for an advice (b4), and the reason (EMV B3 table 15)."""
+
+    kind: CryptogramType
+    advice: bool = False
+    reason: int = CryptogramReason.NONE
+
+    @classmethod
+    def parse(cls, raw: bytes) -> "CryptogramInformation":
+        r"""Read the byte; raise DecodeError on another length.
+
+        >>> CryptogramInformation.parse(b"\x0a").reason
+        2
+        """
+        if len(raw) != 1:
+            raise DecodeError(f"{len(raw)} bytes, must be 1", fault=Fault.LENGTH, path="9F27", spec="EMV B3 A1")
+        return cls(kind=CryptogramType.of_cid(raw[0]), advice=bool(raw[0] & 8), reason=raw[0] & 7)
+
+    def __bytes__(self) -> bytes:
+        return bytes((self.kind | self.advice << 3 | self.reason,))
 
 
 _BY_PAIR = (CryptogramType.AAC, CryptogramType.TC, CryptogramType.ARQC, CryptogramType.AAC)

@@ -10,12 +10,14 @@ Called by terminals and by card personalisation. Sources: EMV Book 1 11.3.4 and 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from shanfu.emv.aid import PPSE, default_kernel
+from shanfu.emv.aid import PPSE, PSE, default_kernel
 from shanfu.emv.dol import DOL, parse_dol
 from shanfu.errors import DecodeError, Fault
 from shanfu.iso7816 import TLV, TLVList, parse, tlv
 
-__all__ = ["FCI", "DirectoryEntry", "LogEntry", "parse_directory_record", "parse_ppse", "ppse_fci"]
+__all__ = [
+    "FCI", "DirectoryEntry", "LogEntry", "directory_record", "parse_directory_record", "parse_ppse", "ppse_fci", "pse_fci",
+]  # fmt: skip
 
 ADF_SPEC = "EMV B1 11.3.4"
 
@@ -143,6 +145,25 @@ def ppse_fci(entries: Iterable[DirectoryEntry]) -> bytes:
     """
     listed = [entry.to_tlv() for entry in entries]
     return bytes(tlv(0x6F, tlv(0x84, PPSE), tlv(0xA5, tlv(0xBF0C, *listed))))
+
+
+def pse_fci(sfi: int) -> bytes:
+    """Write the contact directory's FCI, which says in which file (1 to 10) its records are (EMV B1 12.2.2).
+
+    >>> pse_fci(10).hex()
+    '6f15840e315041592e5359532e4444463031a50388010a'
+    """
+    return bytes(FCI(df_name=PSE, directory_sfi=sfi))
+
+
+def directory_record(entries: Iterable[DirectoryEntry]) -> bytes:
+    """Write a record of the contact directory, the inverse of `parse_directory_record` (EMV B1 12.2.3).
+
+    >>> entry = DirectoryEntry(aid=bytes.fromhex("A000000333010101"), label=b"PBOC DEBIT", priority=1)
+    >>> directory_record([entry]).hex()
+    '701b61194f08a000000333010101500a50424f43204445424954870101'
+    """
+    return bytes(tlv(0x70, *(entry.to_tlv() for entry in entries)))
 
 
 def _entries(templates: TLVList) -> tuple[DirectoryEntry, ...]:
