@@ -16,6 +16,8 @@ Reading order:
     stream, sm3 GCM and CTR; the Chinese hash
     luk         limited-use keys of a phone
     p256        a device's keys: signatures, sessions, secrets wrapped for it
+    rsa         card certificates and signatures that give back what they sign
+    libcrypto   where the engines find the system's library
 """
 
 from shanfu.crypto.cipher import Algorithm, Cipher, engine_name, xor
@@ -91,6 +93,7 @@ from shanfu.crypto.pvv import (
     verify_digits,
     visa_pvv,
 )
+from shanfu.crypto.rsa import RSAPrivateKey, RSAPublicKey
 from shanfu.crypto.sm3 import hmac_sm3, sm3
 from shanfu.crypto.stream import TAG_BYTES, SealKey, ctr, gcm_open, gcm_seal
 from shanfu.crypto.tr31 import TR31_ALGORITHMS, BlockKey, KeyHeader, pad_bytes
@@ -112,6 +115,8 @@ __all__ = [
     "P256Key",
     "PinFormat",
     "Place",
+    "RSAPrivateKey",
+    "RSAPublicKey",
     "RetailKey",
     "SealKey",
     "SessionKey",

@@ -14,10 +14,9 @@ A context belongs to the thread that opened it; libcrypto wipes its key schedule
 import functools
 from typing import Any
 
-__all__ = ["DESChain", "EVPContext", "RetailContext", "available", "open_context"]
+from shanfu.crypto.libcrypto import open_libcrypto
 
-# The versioned names only: an unversioned libcrypto may have another ABI, and macOS aborts a process that loads it.
-LIBRARIES = ("libcrypto.so.3", "libcrypto.3.dylib", "libcrypto-3-x64.dll")
+__all__ = ["DESChain", "EVPContext", "RetailContext", "available", "open_context"]
 
 DECLARATIONS = """
 typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
@@ -60,26 +59,14 @@ class _Library:
     """libcrypto with the ciphers that we use, fetched once for the life of the process."""
 
     def __init__(self) -> None:
-        import cffi
-
-        self.ffi: Any = cffi.FFI()
-        self.ffi.cdef(DECLARATIONS)
-        self.lib: Any = self._open()
         needed = ("EVP_CipherInit_ex", "EVP_Cipher", "DES_set_key_unchecked", "DES_ncbc_encrypt", "DES_ede3_cbc_encrypt")
-        for name in needed:
-            getattr(self.lib, name)  # a build without one of them is found out here, not in the middle of a payment
+        self.ffi: Any
+        self.lib: Any
+        self.ffi, self.lib = open_libcrypto(DECLARATIONS, needed)
         self.ciphers = {what: self.lib.EVP_CIPHER_fetch(self.ffi.NULL, name, self.ffi.NULL) for what, name in NAMES.items()}
         if self.ffi.NULL in self.ciphers.values():  # built or configured without one of them (a FIPS-only provider)
             self.lib.ERR_clear_error()
             raise OSError("libcrypto lacks 3DES, AES or SM4")
-
-    def _open(self) -> Any:
-        for name in LIBRARIES:
-            try:
-                return self.ffi.dlopen(name)
-            except OSError:
-                continue
-        raise OSError("no libcrypto of OpenSSL 3")
 
 
 @functools.cache

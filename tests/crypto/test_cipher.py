@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shanfu.crypto import Algorithm, Cipher, cmac, evp, gcm_open, gcm_seal, hmac_sm3, pyca, sm3, xor
+from shanfu.crypto import Algorithm, Cipher, cmac, evp, gcm_open, gcm_seal, hmac_sm3, libcrypto, pyca, sm3, xor
 from shanfu.errors import DecodeError, IntegrityError, KeyUseError
 from tests.budget import examples
 
@@ -128,7 +128,7 @@ def test_without_libcrypto_the_package_still_answers(monkeypatch):
 
 
 def test_a_missing_library_is_no_error(monkeypatch):
-    monkeypatch.setattr(evp, "LIBRARIES", ("libcrypto.so.none",))
+    monkeypatch.setattr(libcrypto, "LIBRARIES", ("libcrypto.so.none",))
     evp._library.cache_clear()
     try:
         assert not evp.available()
