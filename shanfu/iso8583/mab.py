@@ -22,12 +22,14 @@ __all__ = ["MAC_ALGORITHMS", "MAC_FIELDS", "mab_bytes", "mab_text", "mac_algorit
 # The first three digits of the MTI: repeats (0221, 0421) are authenticated like their first sending. 0 is the MTI.
 # Unverified choice; a member's own table replaces it. `mode` text: the rule above.
 _FINANCIAL = (0, 2, 3, 4, 7, 11, 18, 25, 28, 32, 33, 38, 39, 41, 42, 90)
+_ADMINISTRATIVE = (0, 2, 3, 4, 7, 11, 18, 25, 32, 33, 39, 41, 42, 59, 90)
 _MANAGEMENT = (0, 7, 11, 53, 70, 100)
 MAC_FIELDS: dict[str, tuple[str, tuple[int, ...]]] = {
     #  MTI      mode    fields
     "010": ("text", _FINANCIAL), "011": ("text", _FINANCIAL), "012": ("text", _FINANCIAL), "013": ("text", _FINANCIAL),
     "020": ("text", _FINANCIAL), "021": ("text", _FINANCIAL), "022": ("text", _FINANCIAL), "023": ("text", _FINANCIAL),
     "042": ("text", _FINANCIAL), "043": ("text", _FINANCIAL),
+    "062": ("text", _ADMINISTRATIVE), "063": ("text", _ADMINISTRATIVE),
     "080": ("text", _MANAGEMENT), "081": ("text", _MANAGEMENT),
 }
 

@@ -6,14 +6,16 @@ same widths, its DE48 either the totals of a settlement or up to eight records o
 
 Network, token service and issuer read `TokenBlock`: the token's data travels beside the PAN in DE63 usage TK. Whether
 the live network writes one-byte tags and lengths inside TK is not confirmed; it is the one row `TK_WIDTHS`. What the token
-service found of the cryptogram is a `TokenVerdict`, which the network writes into DE61 for the issuer. Two usages of DE63 are
-our own and never leave the link between token service and network: VR (the vault's sealed record) and RS (a reason's name).
+service found of the cryptogram is a `TokenVerdict`, which the network writes into DE61 for the issuer. Three usages are our
+own and never leave the link between token service and network: VR (the vault's sealed record) and RS (a reason's name) of
+DE63, OC (how payments ended) of DE59.
 Source: an open field table of the interbank dialect, public terminal implementations (docs/sources.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shanfu.errors import DecodeError, Fault, ProtocolError
 from shanfu.iso8583.positions import encode_list, parse_list
@@ -21,9 +23,9 @@ from shanfu.iso8583.reserved import CupsDE61
 from shanfu.pan import PAN
 
 __all__ = [
-    "TK_WIDTHS", "AnswerParties", "BatchRecord", "SettlementTotals", "TokenAnswer", "TokenBlock", "TokenVerdict", "Totals",
-    "UsageField", "encode_batch_records", "encode_de59", "encode_par", "encode_sm4_pin", "parse_batch_records", "parse_de59",
-    "parse_par", "parse_sm4_pin",
+    "MOST_OUTCOMES", "TK_WIDTHS", "AnswerParties", "BatchRecord", "Outcome", "SettlementTotals", "TokenAnswer", "TokenBlock",
+    "TokenVerdict", "Totals", "UsageField", "encode_batch_records", "encode_de59", "encode_outcomes", "encode_par",
+    "encode_sm4_pin", "parse_batch_records", "parse_de59", "parse_outcomes", "parse_par", "parse_sm4_pin",
 ]  # fmt: skip
 
 
@@ -171,6 +173,42 @@ class TokenAnswer:
 
     def __repr__(self) -> str:
         return f"TokenAnswer(block={self.block!r}, record={len(self.record)} bytes, reason={self.reason!r})"
+
+
+class Outcome(NamedTuple):
+    """How one payment ended: its DE90, DE39 and DE38 (empty when it was not approved)."""
+
+    original: str
+    code: str
+    auth_code: str
+
+
+MOST_OUTCOMES: Final = 11  # in one DE59 of 600 characters
+
+
+def encode_outcomes(outcomes: Sequence[Outcome]) -> str:
+    """Write a DE59 of the usage OC (private): 50 characters for each payment, at most `MOST_OUTCOMES` of them.
+
+    >>> len(encode_outcomes([Outcome("020000001711221504050009901290000099012900", "00", "123456")]))
+    52
+    """
+    if len(outcomes) > MOST_OUTCOMES:
+        raise ProtocolError(f"DE59/OC: {len(outcomes)} outcomes, at most {MOST_OUTCOMES} fit", by="us")
+    return "OC" + "".join(f"{one.original}{one.code}{one.auth_code:6}" for one in outcomes)
+
+
+def parse_outcomes(text: str) -> list[Outcome]:
+    """Read a DE59 of the usage OC; DecodeError when it is none, holds none, breaks off, or names no payment.
+
+    >>> parse_outcomes(encode_outcomes([Outcome("020000001711221504050009901290000099012900", "51", "")]))
+    [Outcome(original='020000001711221504050009901290000099012900', code='51', auth_code='')]
+    """
+    if not text.startswith("OC") or len(text) == 2 or len(text) % 50 != 2:
+        raise DecodeError(f"{len(text)} characters, the usage OC and 50 for each outcome wanted", path="DE59")
+    entries = [text[at : at + 50] for at in range(2, len(text), 50)]
+    if not all(one[:42].isdecimal() for one in entries):
+        raise DecodeError("an outcome names its payment by 42 digits, as DE90 does", path="DE59")
+    return [Outcome(one[:42], one[42:44], one[44:].rstrip()) for one in entries]
 
 
 def _usage(raw: bytes, wanted: str, *, path: str) -> bytes | None:

@@ -5,6 +5,7 @@ An answer is built from two things: the fields that identify the transaction, ec
 gets the same field values again. DE15 and DE100 are always the network's own (Q/CUP 006).
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -14,8 +15,10 @@ from shanfu.iso8583 import (
     InterbankHeader,
     Message,
     NetworkCode,
+    Outcome,
     UsageField,
     Value,
+    encode_outcomes,
     encode_par,
     is_advice,
     response_mti,
@@ -25,7 +28,7 @@ from shanfu.network.forward import ForwardRow, stan_of
 from shanfu.network.journal import JournalRow
 
 __all__ = [
-    "about_account", "advice_answer", "answer", "carried", "cut_off_news", "header", "kept", "key_reset", "outcome_of",
+    "about_account", "advice_answer", "answer", "carried", "cut_off_news", "header", "kept", "key_reset", "outcomes_of",
     "request_for_issuer", "request_for_tsp", "restored", "reversal_of", "verdict",
 ]  # fmt: skip
 
@@ -38,7 +41,6 @@ _TO_ISSUER: Final = (2, 3, 4, 7, 11, 12, 13, 14, 18, 22, 23, 25, 26, 32, 33, 35,
 _TO_TSP: Final = _TO_ISSUER                                                                        # all but the PIN
 _KEPT: Final = (2, 3, 4, 7, 11, 12, 13, 18, 22, 23, 25, 32, 33, 37, 38, 41, 42, 43, 49, 60)        # what a reversal needs
 _KEPT_FOR_ISSUER: Final = tuple(number for number in (*_TO_ISSUER, 52) if number != 35)
-_OUTCOME: Final = (3, 4, 12, 13, 32, 37, 41, 42, 49)
 _ADVICE: Final = tuple(sorted({*_KEPT, 39, 90}))                                       # no track, no PIN, no chip data
 # fmt: on
 RESET_MAK, RESET_PIK = "2600000000000000", "1600000000000000"  # DE53: which key, double-length 3DES (Q/CUP 006 DE53)
@@ -114,15 +116,10 @@ def about_account(message: Message, account: Account, *, issuer: str) -> Message
     return _like(message, message.mti, account.in_place_of_token(message.fields) | {100: issuer})
 
 
-def outcome_of(source: Message, row: JournalRow, *, token: str, network: str, seq: int, now_ms: int) -> Message:
-    """Return the advice that tells the token service how a token payment ended; `source` is any message of it."""
-    fields: Fields = source.copy(*_OUTCOME)
-    fields[90] = original_data(row.mti, row.name)
-    fields[2], fields[7], fields[11], fields[33] = token, sent_at(now_ms), stan_of(seq), network
-    fields[15], fields[39], fields[100] = row.business_date[4:], row.response_code, row.issuer
-    if row.auth_code:
-        fields[38] = row.auth_code
-    return Message("0220", fields)
+def outcomes_of(rows: Sequence[JournalRow], *, network: str, seq: int, now_ms: int) -> Message:
+    """Return the advice that tells the token service how these token payments ended; it names no token."""
+    ends = [Outcome(original_data(row.mti, row.name), row.response_code, row.auth_code) for row in rows]
+    return Message("0620", {7: sent_at(now_ms), 11: stan_of(seq), 32: network, 33: network, 59: encode_outcomes(ends)})
 
 
 def carried(advice: Message, *, day: str, issuer: str) -> Message:
@@ -150,9 +147,9 @@ def kept(message: Message, *, for_issuer: bool = False) -> bytes:
 
 
 def restored(plain: bytes, *, repeat: bool = False) -> Message:
-    """Return a kept message; as a `repeat` its MTI says so (0421, 0221)."""
+    """Return a kept message; as a `repeat` its MTI says so (0421, 0221, 0621)."""
     message = INTERBANK.decode(plain)
-    if repeat and message.mti in ("0220", "0420"):
+    if repeat and message.mti in ("0220", "0420", "0620"):
         message.mti = f"{message.mti[:3]}1"
     return message
 

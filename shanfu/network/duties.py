@@ -148,7 +148,7 @@ class Duties:
                 seq = books.next_forward()
                 message = cut_off_news(code, day=day, network=self._config.institution, seq=seq, now_ms=books.now_ms)
                 name = name_of(Message("0820", {**message.fields, 32: self._config.institution}))
-                news.append((own_item(books, message, name=name, seq=seq, target=member.station, row=None), message))
+                news.append((own_item(books, message, name=name, seq=seq, target=member.station), message))
         books.load_stations([])
         keep(self._prover, news, books)
         return [f"business date {day} closed, {state.business_date} opened"]

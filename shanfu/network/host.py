@@ -34,7 +34,7 @@ from shanfu.store import Transaction
 
 __all__ = ["Network"]
 
-FINANCIAL = frozenset({"01", "02", "04"})  # classes of messages that carry DE128 and are worked in stretches
+FINANCIAL = frozenset({"01", "02", "04", "06"})  # classes of messages that carry DE128 and are worked in stretches
 
 
 class Network:

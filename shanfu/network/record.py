@@ -168,11 +168,16 @@ def pass_on(books: NetworkBooks, item: ForwardRow, row: JournalRow, facts: Facts
     item.target, item.attempts, item.refusals, item.last_code, item.next_ms = row.target, 0, 0, "", books.now_ms
 
 
-def own_item(books: NetworkBooks, message: Message, *, name: str, seq: int, target: str, row: JournalRow | None) -> ForwardRow:
-    """Put a message of our own into store-and-forward: a reversal of `row`, or news for a member."""
+def own_item(
+    books: NetworkBooks, message: Message, *, name: str, seq: int, target: str, row: JournalRow | None = None, card: str = ""
+) -> ForwardRow:
+    """Put a message of our own into store-and-forward: a reversal of `row`, or news for a member.
+
+    Items of one `card` to one target keep their order; a reversal's is its row's.
+    """
     # fmt: off
     item = ForwardRow(
-        bucket=row.bucket if row else 0, seq=seq, name=name, mti=message.mti, target=target, card=row.card if row else "",
+        bucket=row.bucket if row else 0, seq=seq, name=name, mti=message.mti, target=target, card=row.card if row else card,
         original=row.name if row else "", origin="",
         business_date=row.business_date if row else books.state.business_date, currency=row.currency if row else "",
         amount_minor=row.amount_minor if row else 0, response_code="", reason=row.reason if row else "",
@@ -196,7 +201,7 @@ def acknowledge(books: NetworkBooks, item: ForwardRow, code: str) -> None:
     payment is reversed when its issuer says so, once he was asked; how it ended nobody asks again, so that item goes.
     """
     item.last_code = code
-    if item.mti == "0220" and not item.origin:
+    if item.mti == "0620" and not item.origin:
         books.forwards.remove(item)
         return
     if item.mti == "0220" and code != ResponseCode.APPROVED:

@@ -52,6 +52,7 @@ _ANSWERS: Final = {
     "023":             (Kind.ADVICE_ANSWER, _IDENTITY | {39}),
     "042":             (Kind.REVERSAL,      _ORIGINAL | {39}),
     "043":             (Kind.ADVICE_ANSWER, _IDENTITY | {39}),
+    "063":             (Kind.ADVICE_ANSWER, _IDENTITY | {39}),
 }
 # fmt: on
 _UNKNOWN: Final = (Kind.UNKNOWN, _IDENTITY)

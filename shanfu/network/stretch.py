@@ -27,6 +27,7 @@ class Stretch:
     resolved: list[tuple[JournalRow, Account]] = field(default_factory=list)
     carried: list[tuple[ForwardRow, Message]] = field(default_factory=list)
     to_issuer: list[tuple[ForwardRow, Message, JournalRow]] = field(default_factory=list)  # about tokens, in their words
+    ended: list[JournalRow] = field(default_factory=list)  # token payments whose end the token service is to hear
     pins: dict[int, bytes] = field(default_factory=dict)  # by the place of the message
 
     def seal(self, prover: Prover, books: NetworkBooks) -> None:

@@ -10,11 +10,13 @@ learns the PAN. How it ended, the token service is told by store-and-forward, an
 four messages.
 """
 
+from itertools import groupby
+
 from shanfu.hosts import State, name_of
-from shanfu.iso8583 import Message, ResponseCode
+from shanfu.iso8583 import MOST_OUTCOMES, Message, ResponseCode
 from shanfu.links import Turn
 from shanfu.network.accounts import account_of
-from shanfu.network.answers import answer, outcome_of, request_for_issuer, restored
+from shanfu.network.answers import answer, outcomes_of, request_for_issuer, restored
 from shanfu.network.books import NetworkBooks
 from shanfu.network.config import NetworkConfig
 from shanfu.network.decide import Facts, decide
@@ -135,15 +137,25 @@ class TokenLeg:
     def _close(self, source: Message, row: JournalRow, token: str, *, books: NetworkBooks, stretch: Stretch) -> None:
         reply = answer(source, row, token=token)
         stretch.letters.append(self._duties.to_station(books, row.origin, reply))
-        if not row.tsp or row.reason == Reason.TSP_REJECTED.name:
-            return
-        seq, own = books.next_forward(), self._config.institution
-        outcome = outcome_of(source, row, token=token, network=own, seq=seq, now_ms=books.now_ms)
-        item = own_item(books, outcome, name=name_of(outcome), seq=seq, target=row.tsp, row=row)
-        stretch.carried.append((item, outcome))
-        service = books.member(row.tsp)
-        if service and service.reachable(books.life):  # it goes at once, and again only when nobody acknowledges it
-            stretch.letters.append(self._duties.to_station(books, row.tsp, outcome))
+        if row.tsp and row.reason != Reason.TSP_REJECTED.name:
+            stretch.ended.append(row)
+
+    def tell_outcomes(self, books: NetworkBooks, stretch: Stretch) -> None:
+        """Tell the token services how the payments of this stretch ended, many in one advice."""
+        for service, rows in groupby(sorted(stretch.ended, key=_service), key=_service):
+            told = list(rows)
+            for start in range(0, len(told), MOST_OUTCOMES):
+                self._tell(service, told[start : start + MOST_OUTCOMES], books, stretch)
+
+    def _tell(self, service: str, rows: list[JournalRow], books: NetworkBooks, stretch: Stretch) -> None:
+        seq = books.next_forward()
+        advice = outcomes_of(rows, network=self._config.institution, seq=seq, now_ms=books.now_ms)
+        name = name_of(advice)
+        item = own_item(books, advice, name=name, seq=seq, target=service, card=name)  # waits for nothing of another name
+        stretch.carried.append((item, advice))
+        member = books.member(service)
+        if member and member.reachable(books.life):  # it goes at once, and again only when nobody acknowledges it
+            stretch.letters.append(self._duties.to_station(books, service, advice))
             put_off(books, item, self._config)
 
     # -- reversals and refunds -----------------------------------------------------------------------------------------
@@ -172,6 +184,10 @@ class TokenLeg:
         stretch.resolved.append((row, account))
         stretch.to_issuer.append((item, request, row))
         return True
+
+
+def _service(row: JournalRow) -> str:
+    return row.tsp
 
 
 def _is_unresolved_refund(item: ForwardRow, books: NetworkBooks) -> bool:

@@ -62,6 +62,7 @@ class Transactions:
                 self._judge(place, about, books=books, turn=turn, stretch=stretch)
             else:
                 self._out.drop(turn, books, about.arrival, why="it takes no answer")
+        self._tokens.tell_outcomes(books, stretch)
         stretch.seal(self._prover, books)
         self._out.post(turn, books, stretch.letters)
 

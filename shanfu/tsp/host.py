@@ -35,7 +35,7 @@ from shanfu.tsp.vault import BY_TOKEN
 
 __all__ = ["TSP"]
 
-MACED = frozenset({"01", "02", "04"})  # classes of messages that carry DE128 and are worked in stretches
+MACED = frozenset({"01", "02", "04", "06"})  # classes of messages that carry DE128 and are worked in stretches
 REFERENCE = 32  # characters of a token reference
 Stretch = list[tuple[Inbound, InterbankFrame]]
 Calls = list[tuple[Inbound, Call | Reply]]

@@ -6,7 +6,7 @@ PAN, `refused` the one that names the check that failed, `acknowledged` that of 
 
     0200  purchase, balance, void      -> 0210   DE2 PAN, 14, 56 PR, 63 TK and VR; or DE2 as it came and 63 RS
     0220  refund, completion           -> 0230   the same, found through the history
-    0220  with DE39: the outcome       -> 0230   39
+    0620  outcomes of payments (DE59)  -> 0630   39
     0420  reversal                     -> 0430   39
 
 TK says what the issuer must know of the token. VR (private use) is the vault's record that this PAN is this token's, sealed for
@@ -22,11 +22,21 @@ from shanfu.clock import local
 from shanfu.emv import ALGORITHM_3DES, IssuerApplicationData, cryptogram_input, decode_field55
 from shanfu.errors import DecodeError
 from shanfu.hosts import business_date, institution, name_of, original_name
-from shanfu.iso8583 import InterbankFrame, Message, TokenAnswer, TokenBlock, Value, encode_par, response_mti
+from shanfu.iso8583 import (
+    InterbankFrame,
+    Message,
+    Outcome,
+    TokenAnswer,
+    TokenBlock,
+    Value,
+    encode_par,
+    parse_outcomes,
+    response_mti,
+)
 from shanfu.tsp.checks import Verdict
 
 __all__ = [
-    "ASKED", "FROM_HISTORY", "MACED", "SCENARIO", "Account", "Chip", "Kind", "Request", "acknowledged", "read", "refused",
+    "ASKED", "FROM_HISTORY", "SCENARIO", "Account", "Chip", "Kind", "Request", "acknowledged", "read", "refused",
     "resolved",
 ]  # fmt: skip
 
@@ -46,7 +56,6 @@ class Kind(Enum):
 
 ASKED: Final = frozenset({Kind.BALANCE, Kind.PURCHASE})  # paid with the live token
 FROM_HISTORY: Final = frozenset({Kind.COMPLETION, Kind.REFUND, Kind.VOID})  # found through the original
-MACED: Final = frozenset({"01", "02", "04"})  # classes of messages that carry DE128
 SCENARIO: Final = "01"  # DE63 TK: contactless with a token in a phone
 
 _COMMON: Final = frozenset({2, 3, 7, 11, 22, 25, 32, 33, 37, 41, 42, 49})
@@ -60,7 +69,7 @@ _KINDS: Final = {
     ("022", "000000"): (Kind.COMPLETION, _ORIGINAL),
     ("022", "200000"): (Kind.REFUND,     _ORIGINAL),
 }
-_OUTCOME: Final =      (Kind.OUTCOME,    frozenset({7, 11, 32, 33, 39, 90}))
+_OUTCOME: Final =      (Kind.OUTCOME,    frozenset({7, 11, 32, 33, 59}))
 _REVERSAL: Final =     (Kind.REVERSAL,   frozenset({2, 3, 4, 7, 11, 32, 33, 39, 49, 90}))
 _UNKNOWN: Final =      (Kind.UNKNOWN,    frozenset({7, 11, 32, 33}))
 # fmt: on
@@ -105,6 +114,7 @@ class Request:
     fault: str
     number: str = ""
     late: bool = False  # it waited longer than its sender does
+    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)  # of an outcome advice: the payments' names and ends
 
     @property
     def message(self) -> Message:
@@ -149,7 +159,7 @@ def _kind(message: Message) -> tuple[Kind, frozenset[int]]:
     type_of = message.mti[:3]
     if type_of == "042":
         return _REVERSAL
-    if type_of == "022" and 39 in message:  # an acquirer's advice brings no verdict; the network's of an outcome does
+    if type_of == "062":
         return _OUTCOME
     return _KINDS.get((type_of, message.text(3, "")), _UNKNOWN)
 
@@ -158,7 +168,9 @@ def _more(request: Request, dated: str) -> str:
     """Return the path of the first field whose value makes no sense, or ""."""
     if not dated:
         return "DE15"
-    if request.kind is not Kind.OUTCOME and not 12 <= len(request.token) <= 19:
+    if request.kind is Kind.OUTCOME:
+        return _read_outcomes(request)
+    if not 12 <= len(request.token) <= 19:
         return "DE2"  # ISO 7812-1
     if 90 in request.message and not request.original:
         return "DE90"
@@ -168,6 +180,16 @@ def _more(request: Request, dated: str) -> str:
     if track and track[: len(request.token) + 1].rstrip("=D") != request.token:
         return "DE35"  # ISO 7813: track 2 begins with the number, then the separator
     return ""
+
+
+def _read_outcomes(request: Request) -> str:
+    """Read DE59; return the path of what is wrong with it, or ""."""
+    try:
+        ends = parse_outcomes(request.message.text(59))
+    except DecodeError as fault:
+        return fault.path
+    request.outcomes = [(original_name(one.original), one) for one in ends]
+    return "" if all(name for name, _ in request.outcomes) else "DE59"
 
 
 def _read_chip(request: Request) -> str:

@@ -117,7 +117,8 @@ class Payments:
         """Fetch history, tokens and all that hangs on them, each table once."""
         requests = [case.request for case in cases]
         names = [request.name for request in requests if request.kind in ASKED or request.kind in FROM_HISTORY]
-        rows = books.history.load(BY_NAME, [*names, *(request.original for request in requests if request.original)])
+        ended = (name for request in requests for name, _ in request.outcomes)
+        rows = books.history.load(BY_NAME, [*names, *(request.original for request in requests if request.original), *ended])
         live = [case for case in cases if case.request.kind in ASKED]
         late = [case.request for case in cases if case.request.kind in FROM_HISTORY]
         if not live and not late:
@@ -191,15 +192,18 @@ class Payments:
     def _judge(self, case: Case, books: TSPBooks, turn: Turn) -> None:
         """Give the stored answer to a repeat; note an advice; or decide and record."""
         request, facts = case.request, case.facts
+        if request.kind is Kind.OUTCOME:
+            case.verdict = self._outcomes(request, books, turn)
+            return
         facts.original = self._original(request, books)
-        if request.kind is Kind.OUTCOME or request.kind is Kind.REVERSAL:
-            case.verdict = self._advice(facts, books)
-            self._tell_advice(case, books, turn)
+        if request.kind is Kind.REVERSAL:
+            case.verdict = self._reversal(facts, books)
+            self._tell_reversal(case, books, turn)
             return
         before = books.history.find(BY_NAME, request.name)
         if before is not None:
             case.verdict, case.row = _repeated(request, before), before
-            self._tell(turn, books, f"repeat of {request.name}: answered {case.verdict.code}", request)
+            self._tell(turn, books, f"repeat of {request.name}: answered {case.verdict.code}", trace=request.name)
             return
         if request.kind in FROM_HISTORY:
             self._account_of(facts, books)
@@ -217,16 +221,33 @@ class Payments:
         if self._config.payment_notices and case.row.state == HistoryState.APPROVED:  # a refund, over as soon as it is told
             self._notify(case.row, books)
 
-    def _advice(self, facts: Facts, books: TSPBooks) -> Verdict:
-        """Note an outcome or a reversal; one that makes no sense is refused."""
+    def _outcomes(self, request: Request, books: TSPBooks, turn: Turn) -> Verdict:
+        """Note how payments ended; of one that is not known nothing can be noted, and asking again would not help."""
+        if request.fault:
+            self._tell(
+                turn,
+                books,
+                f"outcome advice: {request.fault} is malformed",
+                trace=request.name,
+                reason=Verdict.FORMAT_ERROR.name,
+            )
+            return Verdict.FORMAT_ERROR
+        for name, end in request.outcomes:
+            row = books.history.find(BY_NAME, name)
+            verdict = Verdict.NOTED if row else Verdict.ORIGINAL_UNKNOWN
+            if row is not None and note_outcome(row, end) and self._config.payment_notices:
+                self._notify(row, books)
+            if self._watch or row is None:
+                self._tell(turn, books, f"outcome of {name}: {end.code}, {verdict.en}", trace=name, reason=verdict.name)
+        return Verdict.NOTED
+
+    def _reversal(self, facts: Facts, books: TSPBooks) -> Verdict:
+        """Note a reversal; one that makes no sense is refused."""
         if facts.request.fault:
             return Verdict.FORMAT_ERROR
         row = facts.original
         before = row.state if row else ""
-        if facts.request.kind is Kind.OUTCOME:
-            verdict = note_outcome(facts)
-        else:
-            verdict = reverse(books, facts, seq=self._next_seq(books))
+        verdict = reverse(books, facts, seq=self._next_seq(books))
         if self._config.payment_notices and row is not None and row.state != before:
             self._notify(row, books)
         return verdict
@@ -298,14 +319,14 @@ class Payments:
                 )
                 turn.events.append(event)
 
-    def _tell_advice(self, case: Case, books: TSPBooks, turn: Turn) -> None:
+    def _tell_reversal(self, case: Case, books: TSPBooks, turn: Turn) -> None:
         assert case.verdict
         if self._watch or not case.verdict.approved:
             title = f"{case.request.kind.value} of {case.request.original}: {case.verdict.en}"
-            self._tell(turn, books, title, case.request, reason=case.verdict.name)
+            self._tell(turn, books, title, trace=case.request.name, reason=case.verdict.name)
 
-    def _tell(self, turn: Turn, books: TSPBooks, title: str, request: Request, *, reason: str = "") -> None:
-        event = Event(source=self._config.name, title=title, reason=reason, trace=request.name, at_ms=books.now_ms)
+    def _tell(self, turn: Turn, books: TSPBooks, title: str, *, trace: str, reason: str = "") -> None:
+        event = Event(source=self._config.name, title=title, reason=reason, trace=trace, at_ms=books.now_ms)
         turn.events.append(event)
 
 

@@ -5,7 +5,7 @@ counts its amount. The issuer's outcome settles a resolved row. A reversal settl
 the key set, once; for an original that has not come it leaves a tombstone.
 """
 
-from shanfu.iso8583 import ResponseCode
+from shanfu.iso8583 import Outcome, ResponseCode
 from shanfu.store import bucket_of
 from shanfu.tsp.books import TSPBooks
 from shanfu.tsp.checks import Verdict
@@ -63,17 +63,15 @@ def _words(merchant: str) -> str:
     return "".join(one for one in " ".join(merchant.split()) if one.isprintable())
 
 
-def note_outcome(facts: Facts) -> Verdict:
-    """Settle a resolved payment by what its issuer said; a repeat, or one that was reversed meanwhile, changes nothing."""
-    row, text = facts.original, facts.request.message.text
-    if row is None:
-        return Verdict.ORIGINAL_UNKNOWN
-    if row.state == HistoryState.RESOLVED:
-        code = ResponseCode.of(text(39))
-        row.state = HistoryState.APPROVED.value if code.approved else HistoryState.DECLINED.value
-        row.response_code, row.auth_code = text(39), text(38, "")
-        row.reason = Verdict.RESOLVED.name if code.approved else code.name
-    return Verdict.NOTED
+def note_outcome(row: HistoryRow, end: Outcome) -> bool:
+    """Settle a resolved payment by what its issuer said; False for a repeat, or one that was reversed meanwhile."""
+    if row.state != HistoryState.RESOLVED:
+        return False
+    code = ResponseCode.of(end.code)
+    row.state = HistoryState.APPROVED.value if code.approved else HistoryState.DECLINED.value
+    row.response_code, row.auth_code = end.code, end.auth_code
+    row.reason = Verdict.RESOLVED.name if code.approved else code.name
+    return True
 
 
 def reverse(books: TSPBooks, facts: Facts, *, seq: int) -> Verdict:

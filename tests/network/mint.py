@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from shanfu.hsm import Algorithm, KeyUsage
-from shanfu.iso8583 import Message, TokenAnswer, TokenBlock, Value, encode_par, response_mti
+from shanfu.iso8583 import Message, Outcome, TokenAnswer, TokenBlock, Value, encode_par, parse_outcomes, response_mti
 from shanfu.links import Kind
 from shanfu.network import VAULT, NetworkConfig, add_route, install_key
 from tests.network.switch import HARBOUR, LANTERN, PAN_LANTERN, START_MS, Peer, Switch
@@ -13,6 +13,12 @@ TSP, TRID = "90100000", "90100000001"
 TOKEN, TOKEN_HARBOUR = "6250940000000019", "6250950000000018"
 PAR = "SF01" + "0" * 21 + "TEST"
 CARD_EXPIRY = "3112"
+
+
+def ends(advice: Message) -> list[Outcome]:
+    """How payments ended, as an advice to the token service says it."""
+    assert advice.mti in ("0620", "0621")
+    return parse_outcomes(advice.text(59))
 
 
 class Mint(Switch):

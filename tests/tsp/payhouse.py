@@ -22,9 +22,11 @@ from shanfu.iso8583 import (
     InterbankHeader,
     Message,
     OriginalData,
+    Outcome,
     TokenAnswer,
     Value,
     decode_interbank,
+    encode_outcomes,
     mac_input,
     prepare_interbank,
 )
@@ -342,12 +344,9 @@ class PayHouse:
 
     def outcome(self, original: Message, code: str = "00", **more) -> Message:
         """The network's advice of what the issuer said."""
-        text = original.text
-        fields = self._common(Phone("", text(2), "", b"", ""), int(text(4, "0")))
-        fields |= {3: text(3), 22: "012", 33: NETWORK, 39: code, 90: original_data(original)}
-        if code == "00":
-            fields[38] = "123456"
-        return Message("0220", self._odd(fields, more))
+        ends = encode_outcomes([Outcome(original_data(original), code, "123456" if code == "00" else "")])
+        named = {number: self._common(Phone("", "", "", b"", ""), 0)[number] for number in (7, 11)}
+        return Message("0620", self._odd({**named, 32: NETWORK, 33: NETWORK, 59: ends}, more))
 
     def _common(self, phone: Phone, minor: int) -> dict[int, Value]:
         self.stan += 1

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shanfu.iso8583 import Message
+from shanfu.iso8583 import Message, Outcome, encode_outcomes
 from shanfu.links import Inbound
 from shanfu.messages import decoded, requestor
 from shanfu.tsp import PREFIX, TSPConfig, install_key, journal_lines
-from tests.tsp.payhouse import NETWORK, TRID, PayHouse, Phone, verdict
+from tests.tsp.payhouse import NETWORK, TRID, PayHouse, Phone, original_data, verdict
 
 DAY_MS = 24 * 3_600_000
 
@@ -51,10 +51,27 @@ def test_the_outcome_settles_a_payment(house: PayHouse, code: str, then: str, ke
     assert (row.uses, row.spent) == (1, 1000)  # also when the issuer declined: the phone has spent its use
 
 
-def test_an_outcome_of_nothing_is_refused(house: PayHouse) -> None:
+def test_an_outcome_of_nothing_is_noted_and_told(house: PayHouse) -> None:
     phone = house.token()
-    assert house.said(house.outcome(house.purchase(phone))) == ("25", "ORIGINAL_UNKNOWN")
-    assert house.said(house.outcome(house.purchase(phone), f90=None)) == ("30", "FORMAT_ERROR")
+    assert house.said(house.outcome(house.purchase(phone))) == ("00", "")
+    assert [event.reason for event in house.events.events if event.reason] == ["ORIGINAL_UNKNOWN"]
+
+
+@pytest.mark.parametrize("odd", [None, "", "OC", "OC" + 49 * "1", "XX" + 50 * "1", "OC" + 50 * "-"])
+def test_outcomes_that_make_no_sense_are_refused_and_change_nothing(house: PayHouse, odd: str | None) -> None:
+    request = house.pay(house.token())
+    assert house.said(house.outcome(request, f59=odd)) == ("30", "FORMAT_ERROR")
+    assert state(house, request)[0] == "RESOLVED"
+
+
+def test_one_advice_tells_of_many_payments(house: PayHouse) -> None:
+    phone = house.token()
+    paid = [house.pay(phone) for _ in range(3)]
+    ends = [Outcome(original_data(one), code, "") for one, code in zip(paid, ("00", "51", "00"), strict=True)]
+    unknown = Outcome(original_data(house.purchase(phone)), "00", "")
+    advice = house.outcome(paid[0], f59=encode_outcomes([*ends[:1], unknown, *ends[1:]]))
+    assert [house.said(advice), house.said(advice)] == [("00", "")] * 2
+    assert [state(house, one)[0] for one in paid] == ["APPROVED", "DECLINED", "APPROVED"]
 
 
 def test_requestors_are_told_of_payments_when_they_wish(tmp_path: Path) -> None:
