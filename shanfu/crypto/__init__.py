@@ -17,6 +17,7 @@ Reading order:
     luk         limited-use keys of a phone
     p256        a device's keys: signatures, sessions, secrets wrapped for it
     rsa         card certificates and signatures that give back what they sign
+    sm2         China's signatures, encryption and key exchange, on sm2_curve
     libcrypto   where the engines find the system's library
 """
 
@@ -94,11 +95,13 @@ from shanfu.crypto.pvv import (
     visa_pvv,
 )
 from shanfu.crypto.rsa import RSAPrivateKey, RSAPublicKey
+from shanfu.crypto.sm2 import DEFAULT_USER_ID, SM2PrivateKey, SM2PublicKey, exchange_key, sm2_kdf
 from shanfu.crypto.sm3 import hmac_sm3, sm3
 from shanfu.crypto.stream import TAG_BYTES, SealKey, ctr, gcm_open, gcm_seal
 from shanfu.crypto.tr31 import TR31_ALGORITHMS, BlockKey, KeyHeader, pad_bytes
 
 __all__ = [
+    "DEFAULT_USER_ID",
     "PIN",
     "POINT_BYTES",
     "SIGNATURE_BYTES",
@@ -118,6 +121,8 @@ __all__ = [
     "RSAPrivateKey",
     "RSAPublicKey",
     "RetailKey",
+    "SM2PrivateKey",
+    "SM2PublicKey",
     "SealKey",
     "SessionKey",
     "agreed_session",
@@ -139,6 +144,7 @@ __all__ = [
     "encipher_script_data",
     "encode_block",
     "engine_name",
+    "exchange_key",
     "gcm_open",
     "gcm_seal",
     "hkdf",
@@ -167,6 +173,7 @@ __all__ = [
     "session_key_emv_csk",
     "session_key_pboc",
     "session_secret",
+    "sm2_kdf",
     "sm3",
     "sm4_cbc_mac",
     "sm4_pin_block",

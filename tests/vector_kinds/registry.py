@@ -55,7 +55,7 @@ KEYS = "key blocks of every version and DUKPT, for the hardware HSM"
 NOT_YET: dict[str, str] = {
     **dict.fromkeys(("dukpt_tdes", "dukpt_tdes_derived_key", "dukpt_tdes_data_key_request", "dukpt_aes_pin_key",
                      "dukpt_aes_ik", "dukpt_aes_working_key", "tr31_unwrap", "tr31_wrap"), KEYS),
-    **dict.fromkeys(("sm2_sign", "sm2_encrypt", "sm2_key_exchange", "sm2_ca_key", "sm2_issuer_cert_verify",
+    **dict.fromkeys(("sm2_ca_key", "sm2_issuer_cert_verify",
                      "sm2_icc_cert_layout", "sm2_cda_layout", "sm2_dda_generated", "capk_rsa", "capk_sm2",
                      "recover_issuer_key", "recover_icc_key", "icc_private_key", "fdda_v00", "fdda_v01"),
                     CONTACT),
