@@ -19,6 +19,7 @@ Reading order:
     reserved       DE53, 54, 60, 61, 63, 90, 121
     usages         token data, PAR, SM4 PIN, key and batch usages
     de62           working keys of a sign-in answer
+    downloads      CA keys and application parameters in DE62
     describe       a message in words, secrets hidden
     masking        a frame as it may be shown
 """
@@ -27,6 +28,25 @@ from shanfu.iso8583.codec import Dialect, Message
 from shanfu.iso8583.codes import REVERSAL_DONE, REVERSAL_DROPS, Action, Family, ResponseCode, ReversalReason
 from shanfu.iso8583.de62 import KEY_LAYOUTS, KeyLayout, WorkingKey, encode_working_keys, parse_working_keys
 from shanfu.iso8583.describe import Row, describe
+from shanfu.iso8583.downloads import (
+    AIDRecord,
+    CAKeyName,
+    CAKeyRecord,
+    encode_aid,
+    encode_aid_list,
+    encode_aid_name,
+    encode_ca_key,
+    encode_ca_key_list,
+    encode_ca_key_name,
+    encode_query,
+    parse_aid,
+    parse_aid_list,
+    parse_aid_name,
+    parse_ca_key,
+    parse_ca_key_list,
+    parse_ca_key_name,
+    parse_query,
+)  # fmt: skip
 from shanfu.iso8583.fields import FIXED, Encoding, Field, Prefix, Value
 from shanfu.iso8583.frames import FRAME_LIMITS, FrameDecoder, InterbankFrames, PosFrames
 from shanfu.iso8583.interbank import (
@@ -41,9 +61,11 @@ from shanfu.iso8583.interbank import (
 from shanfu.iso8583.mab import MAC_ALGORITHMS, MAC_FIELDS, mab_bytes, mab_text, mac_algorithm, mac_input
 from shanfu.iso8583.masking import explain, masked
 from shanfu.iso8583.message_types import (
+    CHIP_CONDITIONS,
     ENTRY_MODES,
     MTI,
     USES,
+    ChipCondition,
     ConditionCode,
     EntryMode,
     ManagementCode,
@@ -110,6 +132,7 @@ from shanfu.iso8583.usages import (
 )  # fmt: skip
 
 __all__ = [
+    "CHIP_CONDITIONS",
     "ENTRY_MODES",
     "FIXED",
     "FRAME_LIMITS",
@@ -127,10 +150,14 @@ __all__ = [
     "TERMINAL_TYPES",
     "TK_WIDTHS",
     "USES",
+    "AIDRecord",
     "Action",
     "AnswerParties",
     "Balance",
     "BatchRecord",
+    "CAKeyName",
+    "CAKeyRecord",
+    "ChipCondition",
     "ConditionCode",
     "CupsDE60",
     "CupsDE61",
@@ -178,14 +205,21 @@ __all__ = [
     "decode_interbank",
     "decode_pos",
     "describe",
+    "encode_aid",
+    "encode_aid_list",
+    "encode_aid_name",
     "encode_balances",
     "encode_batch_records",
+    "encode_ca_key",
+    "encode_ca_key_list",
+    "encode_ca_key_name",
     "encode_de59",
     "encode_interbank",
     "encode_list",
     "encode_outcomes",
     "encode_par",
     "encode_pos",
+    "encode_query",
     "encode_sm4_pin",
     "encode_working_keys",
     "explain",
@@ -198,12 +232,19 @@ __all__ = [
     "mac_algorithm",
     "mac_input",
     "masked",
+    "parse_aid",
+    "parse_aid_list",
+    "parse_aid_name",
     "parse_balances",
     "parse_batch_records",
+    "parse_ca_key",
+    "parse_ca_key_list",
+    "parse_ca_key_name",
     "parse_de59",
     "parse_list",
     "parse_outcomes",
     "parse_par",
+    "parse_query",
     "parse_sm4_pin",
     "parse_working_keys",
     "prepare_interbank",

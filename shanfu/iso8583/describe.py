@@ -1,9 +1,9 @@
 """A message in words, for people and screens: field names in English or Chinese, values with their secrets hidden.
 
 What must not be seen is hidden here, at the source: of a card number the first six and last four digits remain, tracks,
-PIN blocks, keys and identity data vanish altogether, chip data is shown tag by tag with tags 57 and 5A masked. Text of
-the peer is shown escaped, so that no terminal control sequence reaches a screen. `shanfu decode 8583` and the console
-print the rows.
+PIN blocks, keys and identity data vanish altogether, chip data is shown tag by tag with tags 57 and 5A masked, and so is a
+download, which holds no secret. Text of the peer is shown escaped, so that no terminal control sequence reaches a screen.
+`shanfu decode 8583` and the console print the rows.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from shanfu.iso7816 import TLV, parse
 from shanfu.iso8583.codec import Dialect, Message
 from shanfu.iso8583.codes import ResponseCode
 from shanfu.iso8583.fields import Value
-from shanfu.iso8583.message_types import ENTRY_MODES, EntryMode
+from shanfu.iso8583.message_types import CHIP_CONDITIONS, DOWNLOADS, ENTRY_MODES, ChipCondition, EntryMode
 from shanfu.pan import mask_pan
 
 __all__ = ["Row", "describe"]
@@ -61,7 +61,12 @@ def describe(message: Message, dialect: Dialect, *, lang: str = "en") -> list[Ro
     for number in sorted(message.fields):
         field = dialect.fields[number]
         value = message.fields[number]
-        rows.append(Row(field.path, field.name_zh if zh else field.name, _shown(number, value, field.secret, zh)))
+        name, open_ = field.name_zh if zh else field.name, number == 62 and _is_download(message, dialect)
+        if open_ and isinstance(value, bytes):
+            rows += _download_rows(value, name)
+            continue
+        shown = _shown(number, value, field.secret, zh)
+        rows.append(Row(field.path, name, shown + (_chip_note(value, dialect, zh) if number == 60 else "")))
         if number == 55 and isinstance(value, bytes):
             rows += _chip_rows(value)
     return rows + [Row("!", "注意" if zh else "remark", warning) for warning in message.warnings]
@@ -88,6 +93,33 @@ def _shown(number: int, value: Value, secret: bool, zh: bool) -> str:
     elif number == 22 and value[:2] in ENTRY_MODES:
         note = ENTRY_MODES[EntryMode(value[:2])][zh]
     return _printable(value) + (f", {note}" if note else "")
+
+
+# DE60.5 of the terminal's dialect, 60.4 of the interbank one
+_CHIP_CONDITION_AT = {"terminal": 12, "interbank": 6}
+
+
+def _chip_note(value: Value, dialect: Dialect, zh: bool) -> str:
+    at = _CHIP_CONDITION_AT.get(dialect.name, 0)
+    digit = value[at : at + 1] if isinstance(value, str) else ""
+    odd = digit in tuple(ChipCondition) and digit != ChipCondition.NORMAL
+    return f", {CHIP_CONDITIONS[ChipCondition(digit)][zh]}" if odd else ""
+
+
+def _is_download(message: Message, dialect: Dialect) -> bool:
+    kind = message.fields.get(60, "")
+    return dialect.name == "terminal" and isinstance(kind, str) and kind[:2] == "00" and kind[8:11] in DOWNLOADS
+
+
+def _download_rows(raw: bytes, name: str) -> list[Row]:
+    """The digits in front, which only a list or an answer has, and the tags behind them."""
+    digits = len(raw) - len(raw.lstrip(b"0123"))
+    head = [Row("DE62", name, _printable(raw[:digits].decode("ascii")))] if digits else []
+    try:
+        nodes = parse(raw[digits:])
+    except DecodeError as fault:
+        return [*head, Row("DE62", "BER-TLV", str(fault.under("DE62")))]
+    return head + [row for node in nodes for row in _node_rows(node, "DE62")]
 
 
 def _mac(value: bytes) -> str:

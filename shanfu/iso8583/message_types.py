@@ -14,8 +14,9 @@ from shanfu.errors import ProtocolError
 from shanfu.iso8583.codec import Message
 
 __all__ = [
-    "ENTRY_MODES", "MTI", "USES", "ConditionCode", "EntryMode", "ManagementCode", "MessageType", "NetworkCode",
-    "ProcessingCode", "Use", "answer_needs_mac", "is_advice", "is_repeat", "is_request", "response_mti", "use_of",
+    "CHIP_CONDITIONS", "DOWNLOADS", "ENTRY_MODES", "MTI", "USES", "ChipCondition", "ConditionCode", "EntryMode",
+    "ManagementCode", "MessageType", "NetworkCode", "ProcessingCode", "Use", "answer_needs_mac", "is_advice", "is_repeat",
+    "is_request", "response_mti", "use_of",
 ]  # fmt: skip
 
 
@@ -96,6 +97,16 @@ class EntryMode(StrEnum):
         """The data is a chip's, so DE55 is expected."""
         return self in (self.CONTACT, self.CONTACTLESS, self.CONTACT_UNRELIABLE, self.CONTACTLESS_UNRELIABLE)
 
+    @property
+    def inserted(self) -> bool:
+        """The card was in the reader, as no phone can be."""
+        return self in (self.CONTACT, self.CONTACT_UNRELIABLE)
+
+    @property
+    def swiped(self) -> bool:
+        """The data is a stripe's, drawn through the reader."""
+        return self in (self.STRIPE, self.FALLBACK)
+
 
 # fmt: off
 # DE22 is the mode and one digit for the PIN: 1 entered, 2 not, 0 unknown. A fallback swipe is sent as 02 with DE60.5 = 2;
@@ -113,6 +124,23 @@ ENTRY_MODES = {
     EntryMode.CONTACT_UNRELIABLE:     ("contact chip, data may be unreliable",   "接触式IC卡，数据不可靠"),
     EntryMode.MOBILE_LEGACY:          ("mobile chip, older schemes",             "移动支付（旧）"),
     EntryMode.CONTACTLESS_UNRELIABLE: ("contactless chip, data may be unreliable", "非接触式IC卡，数据不可靠"),
+}
+# fmt: on
+
+
+class ChipCondition(StrEnum):
+    """DE60.5 of the terminal dialect, 60.4 of the interbank one: what became of the chip before this reading."""
+
+    NORMAL = "0"  # no chip, or nothing odd about it
+    LAST_READ_GOOD = "1"  # from memory
+    FALLBACK = "2"  # the stripe is read because the chip could not be
+
+
+# fmt: off
+CHIP_CONDITIONS = {
+    ChipCondition.NORMAL:         ("chip normal",                    "芯片正常"),
+    ChipCondition.LAST_READ_GOOD: ("last chip read was good",        "上次读芯片成功"),
+    ChipCondition.FALLBACK:       ("fallback: chip cannot be read",  "降级：芯片无法读取"),
 }
 # fmt: on
 
@@ -195,6 +223,13 @@ class ManagementCode(StrEnum):
     SCRIPT_RESULT = "951"
 
 
+# What is downloaded stands open in DE62, where sign-ins have keys.
+DOWNLOADS = frozenset({
+    ManagementCode.CA_KEY, ManagementCode.CA_KEY_END, ManagementCode.CA_KEY_QUERY, ManagementCode.CHIP_PARAMETERS,
+    ManagementCode.CHIP_PARAMETERS_END, ManagementCode.CHIP_PARAMETERS_QUERY,
+})  # fmt: skip
+
+
 class NetworkCode(StrEnum):
     """DE70 of the interbank dialect (201, 202 and 301 from memory)."""
 
@@ -225,8 +260,14 @@ class Use:
 USES = (
     Use("balance",                  "0200", "310000", "00", "01", ""),
     Use("batch upload",             "0320", "",       "",   "00", "",    False, False),
+    Use("CA key",                   "0800", "",       "",   "00", "370", False, False),
+    Use("CA keys end",              "0800", "",       "",   "00", "371", False, False),
+    Use("CA keys list",             "0820", "",       "",   "00", "372", False, False),
     Use("chip offline",             "0200", "000000", "00", "36", ""),                      # or 0320, accepted below
     Use("chip offline 0320",        "0320", "000000", "00", "36", ""),
+    Use("chip parameters",          "0800", "",       "",   "00", "380", False, False),
+    Use("chip parameters end",      "0800", "",       "",   "00", "381", False, False),
+    Use("chip parameters list",     "0820", "",       "",   "00", "382", False, False),
     Use("completion",               "0200", "000000", "06", "20", "",    True),
     Use("completion advice",        "0220", "000000", "06", "24", ""),
     Use("completion void",          "0200", "200000", "06", "21", "",    True),
