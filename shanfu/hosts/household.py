@@ -42,11 +42,14 @@ class HouseholdBooks:
         self._open: dict[str, Any] = {}
 
     def of(self, member: str) -> Any:
-        """Return a member's books; what it wrote before lies in the tables, as after a turn of its own."""
+        """Return a member's books; what it changed before lies in the tables, as after a turn of its own.
+
+        Books that say `meets_unsaved` find by each look-up what they hold in memory, so they are written once, at the end.
+        """
         books: Books | None = self._open.get(member)
         if books is None:
             books = self._open[member] = self._members[member].books(self.tx, now_ms=self.now_ms)
-        else:
+        elif not getattr(books, "meets_unsaved", False):
             books.save()
         return books
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from shanfu.hosts import BY_NAME, LOOKUP, SEAL, VAULT, mak_label, mmk_label, pik_label
 from shanfu.hsm import KeyBlock, Keyring, KeyRow, keys_table
+from shanfu.iso8583 import Message
 from shanfu.network.accounts import Account
 from shanfu.network.config import NetworkConfig
 from shanfu.network.forward import BY_FORWARD_NAME, DUE_FORWARDS, FORWARDS, HURRY, ForwardRow
@@ -41,7 +42,13 @@ class Process:
 
 
 class NetworkBooks:
-    """The rows of one turn."""
+    """The rows of one turn.
+
+    Whatever a message is about is loaded by its key, which never changes; statements over states are asked by `due` alone,
+    before anything has changed.
+    """
+
+    meets_unsaved: Final = True
 
     def __init__(self, tx: Transaction, *, now_ms: int, config: NetworkConfig, process: Process) -> None:
         self.tx, self.now_ms, self.life = tx, now_ms, process.life
@@ -57,6 +64,7 @@ class NetworkBooks:
         self._routes: RouteTable | None = None
         self._candidates: dict[str, list[KeyBlock]] = {}
         self.accounts: dict[str, Account] = {}  # what tokens stand for, by the name of the transaction, as learnt in this turn
+        self.requests: dict[str, Message] = {}  # what the token service was asked about, by name, as far as it was in this turn
 
     def save(self) -> None:
         """Write every changed and added row through the transaction."""

@@ -47,12 +47,15 @@ class TokenLeg:
         wanted = []
         for about in facts:
             kept = self._kept_of(about, books)
-            if kept is not None:
+            if kept is None:
+                continue
+            about.account = account_of(about.arrival)
+            about.request = books.requests.get(about.arrival.name)
+            if about.request is None:
                 wanted.append((about, kept))
         plains = self._prover.unseal([kept for _, kept in wanted], books)
         for (about, _), plain in zip(wanted, plains, strict=True):
             about.request = None if plain is None else restored(plain)
-            about.account = account_of(about.arrival)
 
     def _kept_of(self, about: Facts, books: NetworkBooks) -> tuple[bytes, bytes] | None:
         """Return what is to be opened for this message, with its context; None when nothing is."""

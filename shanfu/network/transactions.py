@@ -6,7 +6,7 @@ messages of network management. What is said of tokens is in `token_leg`.
 """
 
 from shanfu.hosts import VAULT, State, pik_label
-from shanfu.iso8583 import REVERSAL_DONE, Message, is_request
+from shanfu.iso8583 import Message, is_request
 from shanfu.links import Turn
 from shanfu.network.answers import advice_answer, answer, carried, request_for_issuer, request_for_tsp, verdict
 from shanfu.network.books import NetworkBooks
@@ -19,7 +19,7 @@ from shanfu.network.journal import JournalRow
 from shanfu.network.outgoing import Outgoing
 from shanfu.network.prove import PINMove, Prover
 from shanfu.network.reasons import Reason
-from shanfu.network.record import acknowledge, begin, carry, end, refuse_item, refuse_waiting, reverse
+from shanfu.network.record import acknowledge, begin, carry, disown, end, ends, refuse_item, refuse_waiting, reverse
 from shanfu.network.requests import ASKED, CARRIED, Arrival, Kind
 from shanfu.network.stretch import Stretch
 from shanfu.network.token_leg import TokenLeg
@@ -27,6 +27,7 @@ from shanfu.store import bucket_of
 
 __all__ = ["Transactions"]
 
+_OF_AN_ORIGINAL = frozenset({Kind.REVERSAL, Kind.SCRIPT_RESULT})
 STORED_REFUSALS = frozenset({Reason.ISSUER_AWAY, Reason.KEYS_MISSING, Reason.NO_ISSUER, Reason.PIN_UNREADABLE, Reason.TSP_AWAY})
 
 
@@ -118,7 +119,7 @@ class Transactions:
         arrival = about.arrival
         message = arrival.message
         about.before, about.carried = books.row(arrival.bucket, arrival.name), books.item(arrival.bucket, arrival.name)
-        about.original = books.row(arrival.bucket, arrival.original) if arrival.kind is Kind.REVERSAL else None
+        about.original = books.row(arrival.bucket, arrival.original) if arrival.kind in _OF_AN_ORIGINAL else None
         reason = decide(about)
         if self._out.watch:
             turn.events.append(decision_event(self._out.name, about, reason, at_ms=books.now_ms))
@@ -146,6 +147,7 @@ class Transactions:
         patience_ms = config.token_service_ms if about.tsp else config.timeout_ms
         row = begin(books, about, Reason.FORWARDED, deadline_ms=books.now_ms + patience_ms)
         if about.tsp:
+            books.requests[row.name] = message
             asked = request_for_tsp(message, day=row.business_date, issuer=row.issuer)
         else:
             asked = request_for_issuer(message, day=row.business_date, issuer=row.issuer, pin=pin)
@@ -153,12 +155,12 @@ class Transactions:
         stretch.asked.append((row, message))
 
     def _accept(self, about: Facts, reason: Reason, books: NetworkBooks, stretch: Stretch) -> Message:
-        """Accept a reversal or a refund by commit: change its original or enter it, put it into store-and-forward."""
+        """Accept an advice by commit: change its original or enter it, put it into store-and-forward."""
         arrival, original = about.arrival, about.original
         item = carry(books, about, reason)
-        if arrival.kind is Kind.REFUND or original is None:
+        if original is None:
             begin(books, about, reason)
-        elif reason is Reason.ACCEPTED:
+        elif arrival.kind is Kind.REVERSAL and reason is Reason.ACCEPTED:
             reverse(books, original)
         issuer = original.issuer if original else about.route.institution if about.route else ""
         if item.state == Carried.OPEN:
@@ -195,7 +197,7 @@ class Transactions:
                 turn.events.append(outcome_event(self._out.name, row, at_ms=books.now_ms))
 
     def _acknowledged(self, about: Facts, books: NetworkBooks, turn: Turn, stretch: Stretch) -> None:
-        """Take a member's answer to a reversal or a refund of store-and-forward."""
+        """Take a member's answer to an item of store-and-forward."""
         arrival = about.arrival
         item = books.item(arrival.bucket, arrival.name, arrival.station)
         if item is None or item.state != Carried.OPEN:
@@ -207,13 +209,17 @@ class Transactions:
 
     def item_answered(self, item: ForwardRow, code: str, books: NetworkBooks, turn: Turn) -> None:
         """Take a member's verdict on an item of store-and-forward: done, or refused once more."""
-        if code in REVERSAL_DONE:
+        over = ends(books, item, code)
+        if over:
             acknowledge(books, item, code)
         elif refuse_item(item, code, self._config):
+            disown(books, item, code)
             self._out.tell(turn, books, f"dead letter {item.name}: refused {item.refusals} times, last with {code}")
             return
-        if self._out.watch:
-            after = item.state if item.state != Carried.OPEN or code not in REVERSAL_DONE else Carried.DONE.value
+        if item.state == Carried.DEAD:
+            self._out.tell(turn, books, f"dead letter {item.name}: its issuer refused it for good, with {code}")
+        elif self._out.watch:
+            after = item.state if item.state != Carried.OPEN or not over else Carried.DONE.value
             self._out.tell(turn, books, f"{item.mti} {item.name}: answered {code}, {after.lower()}")
 
     def _came_back(self, about: Facts, books: NetworkBooks, turn: Turn, stretch: Stretch) -> None:
