@@ -15,7 +15,18 @@ from shanfu.sandbox.desk import change_token, reconcile_tokens, report_card
 from shanfu.sandbox.faults import FAULT_AMOUNTS, FaultyIssuer
 from shanfu.sandbox.holder import Holder, a_holder, hold, inbox
 from shanfu.sandbox.journals import business_dates, reconcile_world, require_dates
-from shanfu.sandbox.people import CARDS, MERCHANTS, PHONES, PIN, bank_of_card, card_named, merchant_named, phone_named
+from shanfu.sandbox.people import (
+    BINS,
+    CARDS,
+    MERCHANTS,
+    PHONES,
+    PIN,
+    TOKEN_BINS,
+    bank_of_card,
+    card_named,
+    merchant_named,
+    phone_named,
+)
 from shanfu.sandbox.processes import EventEnds, EventFile, Fleet, read_events, ready_line
 from shanfu.sandbox.reconcile import Difference, Finding, Report, Verdict, match
 from shanfu.sandbox.serve import serve
@@ -39,10 +50,11 @@ from shanfu.sandbox.till import (
 from shanfu.sandbox.world import HOSTS, PROCESSES, World
 
 __all__ = [
-    "CARDS", "FAULT_AMOUNTS", "HOSTS", "MERCHANTS", "PHONES", "PIN", "PROCESSES", "Act", "Difference", "EventEnds",
-    "EventFile", "FaultyIssuer", "Feeds", "Finding", "Fleet", "Holder", "LocalWorld", "RemoteWorld", "Report", "Settings",
-    "Till", "Timeouts", "Verdict", "World", "a_holder", "a_world", "acquirer_of", "bank_of_card", "build", "business_dates",
-    "card_named", "change_token", "free_ports", "hold", "inbox", "local_till", "local_world", "match", "merchant_named",
-    "one_story", "open_net", "open_or_build", "phone_named", "play", "provoke", "read_events", "ready_line",
-    "reconcile_tokens", "reconcile_world", "remote_world", "report_card", "require_dates", "running", "serve", "tcp_till",
+    "BINS", "CARDS", "FAULT_AMOUNTS", "HOSTS", "MERCHANTS", "PHONES", "PIN", "PROCESSES", "TOKEN_BINS", "Act", "Difference",
+    "EventEnds", "EventFile", "FaultyIssuer", "Feeds", "Finding", "Fleet", "Holder", "LocalWorld", "RemoteWorld", "Report",
+    "Settings", "Till", "Timeouts", "Verdict", "World", "a_holder", "a_world", "acquirer_of", "bank_of_card", "build",
+    "business_dates", "card_named", "change_token", "free_ports", "hold", "inbox", "local_till", "local_world", "match",
+    "merchant_named", "one_story", "open_net", "open_or_build", "phone_named", "play", "provoke", "read_events",
+    "ready_line", "reconcile_tokens", "reconcile_world", "remote_world", "report_card", "require_dates", "running", "serve",
+    "tcp_till",
 ]  # fmt: skip
