@@ -30,18 +30,18 @@ from shanfu.links.run import run_host
 from shanfu.links.tcp import linked
 from shanfu.links.terminal import Matches, TerminalLink, any_reply
 from shanfu.links.tls import client_context, common_name, issue, make_ca, server_context, visitor_context
-from shanfu.links.trace import Difference, Exchange, Recorded, Trace, TraceCard, is_test_card, replay
+from shanfu.links.trace import Difference, Exchange, Recorded, Trace, TraceCard, card_numbers, is_test_card, replay
 from shanfu.links.turn import Send, Tally, Worker
 from shanfu.links.vpcd import VPCD_PORT, Plug, PoweredCard
 
 # fmt: off
 __all__ = [
     "VPCD_PORT", "Books", "CardDoor", "ClientLink", "CrashPoint", "Credentials", "Difference", "Door", "Exchange",
-    "FaultKind", "FaultRule", "Framing", "FramingFactory", "HTTPLink", "Host", "Hub", "Inbound", "InstitutionLink",
-    "Kind", "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "PCSCCard", "Passage", "Peer", "PhoneLink",
-    "Plug", "PoweredCard", "Recorded", "RemoteCard", "Send", "ServerLink", "Tally", "TerminalLink", "Trace",
-    "TraceCard", "Turn", "Worker", "any_reply", "asking", "certificate_name", "client_context", "common_name",
-    "configure", "crash_points", "fault_text", "is_test_card", "issue", "linked", "list_readers", "make_ca", "redact",
-    "replay", "run_host", "server_context", "visitor_context",
+    "FaultKind", "FaultRule", "Framing", "FramingFactory", "HTTPLink", "Host", "Hub", "Inbound", "InstitutionLink", "Kind",
+    "Limits", "LoopNet", "LoopTerminal", "Matches", "Outbound", "PCSCCard", "Passage", "Peer", "PhoneLink", "Plug",
+    "PoweredCard", "Recorded", "RemoteCard", "Send", "ServerLink", "Tally", "TerminalLink", "Trace", "TraceCard", "Turn",
+    "Worker", "any_reply", "asking", "card_numbers", "certificate_name", "client_context", "common_name", "configure",
+    "crash_points", "fault_text", "is_test_card", "issue", "linked", "list_readers", "make_ca", "redact", "replay",
+    "run_host", "server_context", "visitor_context",
 ]
 # fmt: on

@@ -26,7 +26,7 @@ from shanfu.iso7816 import parse
 from shanfu.links.vpcd import PoweredCard
 from shanfu.pan import Ranges
 
-__all__ = ["Difference", "Exchange", "Mask", "Recorded", "Trace", "TraceCard", "is_test_card", "replay"]
+__all__ = ["Difference", "Exchange", "Mask", "Recorded", "Trace", "TraceCard", "card_numbers", "is_test_card", "replay"]
 
 HEAD: Final = "# shanfu trace 1"
 MOST_EXCHANGES: Final = 100_000  # a whole day of taps; what is longer was forgotten to be switched off
@@ -105,7 +105,7 @@ class Trace:
 
     def numbers(self) -> list[str]:
         """Return the card numbers that its answers show."""
-        return sorted({number for exchange in self.exchanges if exchange.answer for number in _numbers(exchange.answer)})
+        return sorted({number for exchange in self.exchanges for number in card_numbers(exchange.answer or b"")})
 
 
 def is_test_card(trace: Trace, prefixes: Iterable[str]) -> bool:
@@ -143,7 +143,8 @@ def _exchange(words: list[str], number: int) -> Exchange:
     return Exchange(command, answer, ms, (in_command, in_answer))
 
 
-def _numbers(answer: bytes) -> Iterator[str]:
+def card_numbers(answer: bytes) -> Iterator[str]:
+    """Give the card numbers (and tokens) that a card's answer shows; "unreadable" for a track that holds none."""
     try:
         nodes = list(parse(answer[:-2]).walk())
     except DecodeError:  # nothing that a terminal could read
