@@ -16,6 +16,7 @@ from shanfu.iso8583 import (
     Message,
     NetworkCode,
     Outcome,
+    ProcessingCode,
     UsageField,
     Value,
     encode_outcomes,
@@ -42,6 +43,7 @@ _TO_TSP: Final = _TO_ISSUER                                                     
 _KEPT: Final = (2, 3, 4, 7, 11, 12, 13, 18, 22, 23, 25, 32, 33, 37, 38, 41, 42, 43, 49, 60)        # what a reversal needs
 _KEPT_FOR_ISSUER: Final = tuple(number for number in (*_TO_ISSUER, 52) if number != 35)
 _ADVICE: Final = tuple(sorted({*_KEPT, 39, 90}))                                       # no track, no PIN, no chip data
+_CHIP_ADVICE: Final = tuple(sorted({*_ADVICE, 14, 55}))        # a TC to be verified, what became of scripts (Q/CUP 006 DE55)
 # fmt: on
 RESET_MAK, RESET_PIK = "2600000000000000", "1600000000000000"  # DE53: which key, double-length 3DES (Q/CUP 006 DE53)
 
@@ -123,8 +125,9 @@ def outcomes_of(rows: Sequence[JournalRow], *, network: str, seq: int, now_ms: i
 
 
 def carried(advice: Message, *, day: str, issuer: str) -> Message:
-    """Return a reversal or refund as it is stored and forwarded."""
-    fields: Fields = advice.copy(*_ADVICE)
+    """Return what was accepted by commit as it is stored and forwarded; a refund has no use for chip data."""
+    is_refund = advice.mti[:3] == "022" and advice.text(3) == ProcessingCode.REFUND
+    fields: Fields = advice.copy(*(_ADVICE if is_refund else _CHIP_ADVICE))
     fields[15], fields[100] = day[4:], issuer
     return _like(advice, f"{advice.mti[:3]}0", fields)
 

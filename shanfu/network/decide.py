@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shanfu.hosts import State
-from shanfu.iso8583 import Message, ResponseCode
+from shanfu.iso8583 import EntryMode, Message, ProcessingCode, ResponseCode
 from shanfu.network.accounts import Account
 from shanfu.network.forward import ForwardRow
 from shanfu.network.journal import JournalRow
@@ -123,7 +123,7 @@ def _contents(arrival: Arrival) -> tuple[str, int, str, str, str]:
 
 
 def kind_known(facts: Facts) -> Reason | None:
-    """We serve purchases, balances, voids, refunds and reversals."""
+    """We serve purchases, balances, voids, refunds, reversals, offline approvals and what became of scripts."""
     return Reason.UNKNOWN_KIND if facts.arrival.kind is Kind.UNKNOWN else None
 
 
@@ -141,8 +141,20 @@ def sender_acquires(facts: Facts) -> Reason | None:
 
 
 def issuer_known(facts: Facts) -> Reason | None:
-    """Some route fits the card number."""
-    return None if facts.route else Reason.NO_ISSUER
+    """Some route fits the number, and a token's leads nowhere but from a phone, which has neither contacts nor stripe."""
+    if facts.route is None:
+        return Reason.NO_ISSUER
+    return _NOT_A_PHONES.get(facts.arrival.message.text(22, "")[:2]) if facts.tsp else None
+
+
+def token_asks_online(facts: Facts) -> Reason | None:
+    """A token's cryptogram is proved by its service before anybody pays, so nothing of a token is approved offline."""
+    return Reason.TOKEN_OFFLINE if facts.tsp else None
+
+
+def token_takes_no_script(facts: Facts) -> Reason | None:
+    """A phone is kept up by its key cloud, not by issuer scripts."""
+    return Reason.TOKEN_SCRIPT if facts.tsp else None
 
 
 def account_is_a_card(facts: Facts) -> Reason | None:
@@ -170,8 +182,21 @@ def pin_readable(facts: Facts) -> Reason | None:
 # -- what is reversed --------------------------------------------------------------------------------------------------
 
 
+def original_known(facts: Facts) -> Reason | None:
+    """What is told of an original is told of one that went through here."""
+    original = facts.original
+    return Reason.ORIGINAL_UNKNOWN if original is None or original.state == State.TOMBSTONE else None
+
+
+def original_reversible(facts: Facts) -> Reason | None:
+    """What a card has approved offline is done: the goods are gone, and the card's balance is debited."""
+    original = facts.original
+    offline = original is not None and original.mti == "0220" and original.processing_code == ProcessingCode.PURCHASE
+    return Reason.NOT_REVERSIBLE if offline else None
+
+
 def original_same(facts: Facts) -> Reason | None:
-    """A reversal takes back the whole of its original, on the same card."""
+    """A reversal takes back the whole of its original, on the same card; what else speaks of one speaks of the same."""
     original = facts.original
     if original is None or original.state == State.TOMBSTONE:
         return None
@@ -189,6 +214,9 @@ def original_open(facts: Facts) -> Reason | None:
     return None if original.state in (State.WAITING, State.APPROVED) else Reason.NOTHING_TO_REVERSE
 
 
+_NOT_A_PHONES: Final = {mode.value: Reason.TOKEN_INSERTED for mode in EntryMode if mode.inserted} | {
+    mode.value: Reason.TOKEN_SWIPED for mode in EntryMode if mode.swiped
+}
 _HEARD: Final[tuple[Check, ...]] = (
     sender_signed_on, message_authentic, name_present, speaks_for_itself, in_time, not_repeated, kind_known, well_formed,
     sender_acquires,
@@ -200,9 +228,11 @@ CHAINS: Final[dict[Kind, tuple[tuple[Check, ...], Reason]]] = {
     Kind.ADVICE_ANSWER: ((issuer_known, account_is_a_card),   Reason.RESOLVED),
     Kind.ANSWER:   (_RESOLVED,                                Reason.RESOLVED),
     Kind.BALANCE:  (_ONLINE,                                  Reason.FORWARDED),
+    Kind.OFFLINE:  ((*_HEARD, issuer_known, token_asks_online), Reason.ACCEPTED),
     Kind.PURCHASE: (_ONLINE,                                  Reason.FORWARDED),
     Kind.REFUND:   ((*_HEARD, issuer_known),                  Reason.ACCEPTED),
-    Kind.REVERSAL: ((*_HEARD, original_same, original_open),  Reason.ACCEPTED),
+    Kind.REVERSAL: ((*_HEARD, original_same, original_reversible, original_open), Reason.ACCEPTED),
+    Kind.SCRIPT_RESULT: ((*_HEARD, token_takes_no_script, original_known, original_same), Reason.ACCEPTED),
     Kind.UNKNOWN:  (_HEARD,                                   Reason.UNKNOWN_KIND),
     Kind.VOID:     (_ONLINE,                                  Reason.FORWARDED),
 }

@@ -1,10 +1,10 @@
 """Store-and-forward: what was accepted by commit and must reach a member, however long that takes.
 
-Reversals and refunds on their way to issuers, the network's own reversals, how token payments ended on its way to the token
-service, and the cut-off's news to every member. A row is OPEN until its answer ends it; DONE rows stay, since they answer the
-sender's repeats. `kept` is the message, sealed, and empty once nothing is to be sent any more. A DEAD row is a dead letter: it
-was refused too often, cannot be opened, or is a refund that its issuer finally refused; somebody has to look at it, and nobody
-waits behind it.
+Reversals, refunds, offline approvals and script results on their way to issuers, the network's own reversals, how token
+payments ended on its way to the token service, and the cut-off's news to every member. A row is OPEN until its answer ends it;
+DONE rows stay, since they answer the sender's repeats. `kept` is the message, sealed, and empty once nothing is to be sent any
+more. A DEAD row is a dead letter: it was refused too often, cannot be opened, or is a refund that its issuer finally refused;
+somebody has to look at it, and nobody waits behind it.
 
 One name may be two items, to the token service and to the issuer: each is acknowledged on its own. A token's refund goes to the
 service first, and with its answer turns to the issuer.

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from shanfu.hosts import State
-from shanfu.iso8583 import Message, ResponseCode
+from shanfu.iso8583 import REVERSAL_DONE, Family, Message, ProcessingCode, ResponseCode
 from shanfu.network.books import NetworkBooks
 from shanfu.network.config import NetworkConfig
 from shanfu.network.decide import Facts
@@ -20,8 +20,8 @@ from shanfu.network.reasons import Reason
 from shanfu.network.requests import Kind
 
 __all__ = [
-    "acknowledge", "begin", "bury", "carry", "end", "expire", "forget", "move", "own_item", "pass_on", "put_off", "refuse_item",
-    "refuse_waiting", "resolve", "reverse", "turn_down", "twin",
+    "acknowledge", "begin", "bury", "carry", "disown", "end", "ends", "expire", "forget", "move", "own_item", "pass_on",
+    "put_off", "refuse_item", "refuse_waiting", "resolve", "reverse", "turn_down", "twin",
 ]  # fmt: skip
 
 REASON_NAME: Final = re.compile(r"[A-Z][A-Z_]{0,39}")  # of a token service; no digits: a journal's reason is shown to people
@@ -31,7 +31,7 @@ REASON_NAME: Final = re.compile(r"[A-Z][A-Z_]{0,39}")  # of a token service; no 
 
 
 def begin(books: NetworkBooks, facts: Facts, reason: Reason, *, deadline_ms: int = 0) -> JournalRow:
-    """Enter a transaction in the state that the decision gives it: WAITING, APPROVED (a refund), or DECLINED."""
+    """Enter a transaction in the state that the decision gives it: WAITING, APPROVED (an advice), or DECLINED."""
     states = {Reason.FORWARDED: State.WAITING, Reason.ACCEPTED: State.APPROVED, Reason.TOMBSTONE_KEPT: State.TOMBSTONE}
     arrival, route = facts.arrival, facts.route
     message, is_reversal = arrival.message, arrival.kind is Kind.REVERSAL
@@ -139,15 +139,15 @@ def _leave_waiting(row: JournalRow) -> None:
 
 
 def carry(books: NetworkBooks, facts: Facts, reason: Reason) -> ForwardRow:
-    """Put an accepted reversal or refund into store-and-forward; DONE at once when there is nothing or nobody to tell."""
+    """Put what was accepted by commit into store-and-forward; DONE at once when there is nothing or nobody to tell."""
     arrival, original, route = facts.arrival, facts.original, facts.route
     target = original.target if original else route.station if route else ""
     to_send = bool(target) and reason in (Reason.ACCEPTED, Reason.TOMBSTONE_KEPT)
-    is_reversal = arrival.kind is Kind.REVERSAL
+    about_original = arrival.kind in (Kind.REVERSAL, Kind.SCRIPT_RESULT)
     # fmt: off
     item = ForwardRow(
         bucket=arrival.bucket, seq=books.next_forward(), name=arrival.name, mti=f"{arrival.message.mti[:3]}0", target=target,
-        card=arrival.card, original=arrival.original if is_reversal else arrival.name, origin=arrival.station,
+        card=arrival.card, original=arrival.original if about_original else arrival.name, origin=arrival.station,
         business_date=original.business_date if original else books.state.business_date, currency=arrival.currency,
         amount_minor=arrival.amount_minor, response_code=reason.code, reason=reason.name,
         state=(Carried.OPEN if to_send else Carried.DONE).value, attempts=0, refusals=0, last_code="", next_ms=books.now_ms,
@@ -197,7 +197,8 @@ def put_off(books: NetworkBooks, item: ForwardRow, config: NetworkConfig) -> Non
 def acknowledge(books: NetworkBooks, item: ForwardRow, code: str) -> None:
     """End an item that its target has taken; an original that was given up is now known to be reversed.
 
-    A refund that ends with another code than 00 was not booked: its money is in question, so it is a dead letter. A token
+    A refund or an offline approval that ends with another code than 00 was not booked: its money is in question, so it is a
+    dead letter, and an offline approval counts in no position any more. A token
     payment is reversed when its issuer says so, once he was asked; how it ended nobody asks again, so that item goes.
     """
     item.last_code = code
@@ -206,12 +207,37 @@ def acknowledge(books: NetworkBooks, item: ForwardRow, code: str) -> None:
         return
     if item.mti == "0220" and code != ResponseCode.APPROVED:
         bury(item, code)
+        disown(books, item, code)
         return
     item.state, item.kept = Carried.DONE.value, b""
     if item.mti == "0420" and item.original:
         original = books.row(item.bucket, item.original)
         if original is not None and original.state == State.EXPIRED and item.target == original.target:
             move(books, original, State.REVERSED)
+
+
+def ends(books: NetworkBooks, item: ForwardRow, code: str) -> bool:
+    """Whether nothing comes of sending an item again: it was taken, or it is a TC that its issuer will never book."""
+    if code in REVERSAL_DONE:
+        return True
+    known = ResponseCode.of(code)
+    final = known.family is not Family.OTHER and not known.retryable
+    return final and _offline_approval(books, item) is not None
+
+
+def disown(books: NetworkBooks, item: ForwardRow, code: str) -> None:
+    """Count an offline approval no more, since its issuer does not pay for it; who settled it finds the line by reconciling."""
+    row = _offline_approval(books, item)
+    if row is not None:
+        row.response_code, row.reason = code, Reason.OFFLINE_REFUSED.name
+        move(books, row, State.DECLINED)
+
+
+def _offline_approval(books: NetworkBooks, item: ForwardRow) -> JournalRow | None:
+    """Return the offline approval that an item carries; None for every other item."""
+    row = books.row(item.bucket, item.original) if item.mti == "0220" else None
+    is_one = row is not None and row.name == item.name and row.processing_code == ProcessingCode.PURCHASE
+    return row if is_one else None
 
 
 def refuse_item(item: ForwardRow, code: str, config: NetworkConfig) -> bool:

@@ -24,15 +24,18 @@ class Kind(Enum):
     ADVICE_ANSWER = "answer to an advice"
     ANSWER = "answer"
     BALANCE = "balance inquiry"
+    OFFLINE = "offline approval"
     PURCHASE = "purchase"
     REFUND = "refund"
     REVERSAL = "reversal"
+    SCRIPT_RESULT = "script result"
     UNKNOWN = "message of an unknown kind"
     VOID = "void"
 
 
 ASKED: Final = frozenset({Kind.BALANCE, Kind.PURCHASE, Kind.VOID})  # somebody waits for the issuer's answer
-CARRIED: Final = frozenset({Kind.REFUND, Kind.REVERSAL})  # accepted by commit, carried on by store-and-forward
+# Accepted by commit, carried on by store-and-forward.
+CARRIED: Final = frozenset({Kind.OFFLINE, Kind.REFUND, Kind.REVERSAL, Kind.SCRIPT_RESULT})
 
 _COMMON: Final = frozenset({2, 3, 7, 11, 12, 13, 18, 22, 25, 32, 33, 37, 41, 42, 43, 49, 60})
 _ORIGINAL: Final = _COMMON | {4, 90}
@@ -45,13 +48,15 @@ _KINDS: Final = {
     ("020", "000000"): (Kind.PURCHASE,      _COMMON | {4}),
     ("020", "200000"): (Kind.VOID,          _ORIGINAL),
     ("020", "310000"): (Kind.BALANCE,       _COMMON),
+    ("022", "000000"): (Kind.OFFLINE,       _COMMON | {4, 14, 55}),
     ("022", "200000"): (Kind.REFUND,        _ORIGINAL),
 }
-_ANSWERS: Final = {
+_BY_TYPE: Final = {
     "021":             (Kind.ANSWER,        _IDENTITY | {39}),
     "023":             (Kind.ADVICE_ANSWER, _IDENTITY | {39}),
     "042":             (Kind.REVERSAL,      _ORIGINAL | {39}),
     "043":             (Kind.ADVICE_ANSWER, _IDENTITY | {39}),
+    "062":             (Kind.SCRIPT_RESULT, (_COMMON - {43}) | {55, 90}),
     "063":             (Kind.ADVICE_ANSWER, _IDENTITY | {39}),
 }
 # fmt: on
@@ -107,7 +112,7 @@ def read(frame: InterbankFrame, *, station: str) -> Arrival:
     """Return what this message is; the first thing that is wrong with it stands in `fault`."""
     message = frame.message
     fields, text, type_of = message.fields, message.text, message.mti[:3]
-    kind, needed = _ANSWERS.get(type_of) or _KINDS.get((type_of, text(3, "")), _UNKNOWN)
+    kind, needed = _BY_TYPE.get(type_of) or _KINDS.get((type_of, text(3, "")), _UNKNOWN)
     pan, original = text(2, ""), text(90, "")
     fault, words = "", None
     if not fields.keys() >= needed:
@@ -137,7 +142,7 @@ def _more(message: Message, kind: Kind, pan: str) -> str:
         return "DE2"  # ISO 7812-1
     if not _FORBIDDEN.isdisjoint(fields):
         return f"DE{min(_FORBIDDEN & fields.keys())}"
-    if kind not in (Kind.PURCHASE, Kind.BALANCE) and not original_name(message.text(90, "")):
+    if kind not in (Kind.PURCHASE, Kind.BALANCE, Kind.OFFLINE) and not original_name(message.text(90, "")):
         return "DE90"
     if 52 in fields and message.text(53, "")[:2] not in ("16", "26"):
         return "DE53"  # our PIN keys are double-length 3DES, and the PIN needs its form named (Q/CUP 006 DE53)

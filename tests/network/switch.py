@@ -268,6 +268,17 @@ class Switch:
     def reversal(self, original: Message, why: str = "98", **odd: Value | None) -> Message:
         return _odd("0420", self._about(original, f39=why), odd)
 
+    def offline(self, amount_minor: int = 500, **odd: Value | None) -> Message:
+        """An offline approval: 9F27 says TC, 8A says Y1; the cryptogram is the issuer's affair."""
+        chip = bytes.fromhex("9F2608AABBCCDDEEFF00119F2701409F360200018A025931")
+        purchase = self.purchase(amount_minor).fields
+        kept = {number: value for number, value in purchase.items() if number not in (35, 53)}
+        return _odd("0220", kept | {55: chip, 60: "000006000300000000000"}, odd)
+
+    def script_result(self, original: Message, **odd: Value | None) -> Message:
+        fields = self._about(original) | {22: "051", 37: original.text(37), 55: bytes.fromhex("DF310520000000019F36020001")}
+        return _odd("0620", {number: value for number, value in fields.items() if number != 43}, odd)
+
     # -- whole exchanges -----------------------------------------------------------------------------------------------
 
     def forwarded(self, message: Message, *, issuer: Peer | None = None, by: Peer | None = None) -> Message:
