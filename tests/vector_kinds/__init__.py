@@ -5,6 +5,7 @@ from tests.vector_kinds import (  # noqa: F401  (registering is their effect)
     crypto,
     emv,
     iso8583,
+    oda,
     sm2,
     terminal,
     token_keys,

@@ -47,7 +47,6 @@ def kind(
     return register
 
 
-CONTACT = "Insert, swipe, offline data authentication, and real readers"
 ELEMENT = "the secure element and its trusted service managers"
 ONLINE = "online payment with the wallet's card"
 KEYS = "key blocks of every version and DUKPT, for the hardware HSM"
@@ -55,10 +54,6 @@ KEYS = "key blocks of every version and DUKPT, for the hardware HSM"
 NOT_YET: dict[str, str] = {
     **dict.fromkeys(("dukpt_tdes", "dukpt_tdes_derived_key", "dukpt_tdes_data_key_request", "dukpt_aes_pin_key",
                      "dukpt_aes_ik", "dukpt_aes_working_key", "tr31_unwrap", "tr31_wrap"), KEYS),
-    **dict.fromkeys(("sm2_ca_key", "sm2_issuer_cert_verify",
-                     "sm2_icc_cert_layout", "sm2_cda_layout", "sm2_dda_generated", "capk_rsa", "capk_sm2",
-                     "recover_issuer_key", "recover_icc_key", "icc_private_key", "fdda_v00", "fdda_v01"),
-                    CONTACT),
     **dict.fromkeys(("gp_diversify", "gp_kcv", "scp02_session_key", "scp03_session_key", "key_encryption",
                      "store_data_keys", "dm_token_signature_input", "scp02_session", "scp03_session"), ELEMENT),
     **dict.fromkeys(("apple_pay_token", "google_pay_token", "mdes_encrypted_payload", "ucaf19_decode"), ONLINE),
