@@ -20,6 +20,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from shanfu.errors import ConfigError, DecodeError, ProtocolError
+from shanfu.events import Event
 from shanfu.links import Books, Host, Inbound, Kind, Turn
 from shanfu.messages import decoded, is_json_frame, operation
 from shanfu.store import Transaction
@@ -95,7 +96,13 @@ class Household:
     def handle(self, batch: Sequence[Inbound], books: HouseholdBooks) -> Turn:
         """Work a batch: each member its part, then what they tell one another."""
         work = self._begin(books)
-        work.waiting += [(self._owner(inbound), inbound) for inbound in batch]
+        for inbound in batch:
+            name = self._owner(inbound)
+            if (name, inbound.station) in self._wires:  # members believe one another: nobody outside may bear such a name
+                title = f"dropped a frame from outside under the name of {inbound.station}, who lives here"
+                work.turn.events.append(Event(source=self.name, title=title, at_ms=books.now_ms))
+            else:
+                work.waiting.append((name, inbound))
         return self._finish(work)
 
     def due(self, books: HouseholdBooks) -> Turn:

@@ -22,6 +22,7 @@ class NetworkConfig:
 
     institution: str = "00010000"
     name: str = "network"
+    inside: frozenset[str] = frozenset()  # stations of this very process: nobody stands between, so no MACs (decision 0008)
     buckets: int = 1  # 1 on SQLite: more would turn appends into one page per row
     issuer_timeout_ms: int = 20_000  # how long an issuer may think; must end before we give it up
     tsp_timeout_ms: int = 0  # how long the token service may take before the issuer is asked; 0: most of what he leaves

@@ -43,7 +43,7 @@ class Network:
     def __init__(self, config: NetworkConfig, hsm: HSM, watch: bool = False) -> None:
         config.check()
         self.name, self._config = config.name, config
-        self._prover = Prover(hsm)
+        self._prover = Prover(hsm, inside=config.inside)
         self._management = Management(config, self._prover)
         self._duties = Duties(config, self._prover, self._management)
         self._out = Outgoing(self._prover, name=config.name, watch=watch)

@@ -18,7 +18,7 @@ devices. Whoever opens a host's store owns it until it is closed: a second proce
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +123,13 @@ class World:
             return self.member(name, watch=watch)
         return Household(
             name,
-            {member: self.member(member, watch=watch) for member in HOUSEHOLD},
+            {member: self.member(member, watch=watch, at_home=True) for member in HOUSEHOLD},
             wires=[((name, TSP), ("tsp", NETWORK)), (("cloud", f"tsp/{TSP}"), ("tsp", "cloud"))],
             owner=by_operation(name, desks=HOUSEHOLD[1:], stations={"issuer": "tsp"}),
         )
 
-    def member(self, name: str, *, watch: bool = False) -> Host[Any]:
-        """Build one host alone."""
+    def member(self, name: str, *, watch: bool = False, at_home: bool = False) -> Host[Any]:
+        """Build one host; `at_home` it shares its process with the others of the household."""
         kind, t = role(name), self.settings.timeouts
         hsm = self.hsm(name)
         match kind.kind:
@@ -141,16 +141,18 @@ class World:
                 return Acquirer(mine, hsm, watch=watch)
             case "tsp":
                 trids, patience_ms = tuple(app.trid for app in APPS), network_config(self.settings).token_service_ms
-                return tsp.TSP(
-                    tsp.TSPConfig(institution=kind.id, network=NETWORK, name=name, patience_ms=patience_ms, requestors=trids),
-                    hsm, watch=watch,
+                service = tsp.TSPConfig(
+                    institution=kind.id, network=NETWORK, name=name, patience_ms=patience_ms, requestors=trids,
+                    inside=frozenset({NETWORK} if at_home else ()),
                 )  # fmt: skip
+                return tsp.TSP(service, hsm, watch=watch)
             case "cloud":
                 apps = {app.package: app.trid for app in APPS}
                 maker = P256Key(bytes.fromhex((self.folder / "attester.key").read_text())).point.hex()
                 return Cloud(CloudConfig(name=name, tsp=f"tsp/{TSP}", apps=apps, attestation_key=maker), hsm, watch=watch)
             case _:
-                return Network(network_config(self.settings), hsm, watch=watch)
+                switch = replace(network_config(self.settings), inside=frozenset({TSP} if at_home else ()))
+                return Network(switch, hsm, watch=watch)
 
     def claim(self, name: str) -> Lock:
         """Be this world's process of a host; Conflict when there is one."""

@@ -59,6 +59,7 @@ class TSPConfig(MemberConfig):
 
     institution: str = "90100000"
     name: str = "tsp"
+    inside: frozenset[str] = frozenset()  # stations of this very process: nobody stands between, so no MACs (decision 0008)
     patience_ms: int = 8_000  # the network gives us so long; later it has refused and reversed
     code: str = "901"  # the first three digits of every TRID (EMVCo registers them; 901 is ours for tests)
     bin_controller: str = "SF01"  # the first four characters of every PAR

@@ -71,7 +71,7 @@ class Payments:
     def work(self, stretch: Sequence[tuple[Inbound, InterbankFrame]], books: TSPBooks, turn: Turn) -> None:
         """Answer a stretch of requests."""
         self._prover.load_keys(books.keys)
-        if books.keys.has(self._config.mak):
+        if self._config.network not in self._config.inside and books.keys.has(self._config.mak):
             self._mak = books.keys.current(self._config.mak)
         cases = [self._read(inbound, frame, books) for inbound, frame in stretch]
         good = self._authentic(cases, books)

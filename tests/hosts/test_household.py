@@ -7,6 +7,7 @@ import pytest
 
 from shanfu.clock import ManualClock
 from shanfu.errors import ConfigError, LinkError, ProtocolError, StoreGone
+from shanfu.events import Events, Recorder, nobody
 from shanfu.hosts import Household, by_operation
 from shanfu.links import Host, Inbound, Kind, LoopNet, Outbound, Turn, Worker
 from shanfu.links.crash import CRASH_POINTS
@@ -33,10 +34,10 @@ def session(device: str = "d", name: str = "1") -> bytes:
 
 
 class Bench:
-    def __init__(self, host: Host, store: Store) -> None:
+    def __init__(self, host: Host, store: Store, events: Events = nobody) -> None:
         self.clock, self.store, self.sent = ManualClock(NOW_MS), store, list[tuple[str, bytes]]()
         self.worker = Worker(
-            host, store, self.clock, send=lambda station, frames: self.sent.extend((station, f) for f in frames)
+            host, store, self.clock, send=lambda station, frames: self.sent.extend((station, f) for f in frames), events=events
         )
 
     def say(self, *frames: bytes, station: str = "http/1") -> list[Reply | Call]:
@@ -263,3 +264,14 @@ OWNERS = [
 def test_whose_it_is(station: str, what: bytes | str, whose: str) -> None:
     inbound = Inbound(station, kind=Kind.UP) if isinstance(what, str) else Inbound(station, what)
     assert RULE(inbound) == whose
+
+
+def test_nobody_outside_bears_a_members_name() -> None:
+    with counter.opened("tsp", "cloud") as store:
+        told = Recorder()
+        bench = Bench(household(), store, told)
+        assert bench.say(session(), station=TSP) == []
+        assert [event.title for event in told.events] == [
+            f"dropped a frame from outside under the name of {TSP}, who lives here"
+        ]
+        assert [reply.id for reply in bench.say(session(name="2"))] == ["2"]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shanfu.iso8583 import Message, TokenAnswer, TokenBlock, TokenVerdict, encode_interbank, encode_par, parse_par
-from shanfu.links import Kind
+from shanfu.links import Inbound, Kind
 from shanfu.network import NetworkConfig, add_route, dead_letters, forward_queue, journal_lines
 from shanfu.network.journal import JOURNAL, JournalRow
 from shanfu.store import Statement
@@ -62,6 +62,23 @@ def test_a_purchase_with_a_token_all_the_way(mint: Mint) -> None:
     text = request.text
     assert (outcome.mti, sorted(outcome.fields)) == ("0620", [7, 11, 32, 33, 59, 128])  # and no number at all
     assert ends(outcome) == [(f"0200{text(11)}{text(7)}000{LANTERN}000{LANTERN}", "00", "A1B2C3")]
+
+
+def bare(peer: Peer, message: Message) -> bytes:
+    return encode_interbank(peer.frame(message))
+
+
+def test_within_one_process_nobody_needs_a_mac_and_outside_everybody(tmp_path) -> None:
+    mint = Mint(tmp_path, NetworkConfig(inside=frozenset({TSP})))
+    mint.sign_on()
+    asked = mint.asked_tsp(mint.purchase(pan=TOKEN))
+    assert 128 not in asked
+    resolved = mint.resolved(asked)
+    mint.worker.turn([Inbound(TSP, bare(mint.tsp, resolved))])
+    [passed_on] = mint.inbox(mint.issuer)
+    assert mint.issuer.right(passed_on)
+    mint.worker.turn([Inbound(LANTERN, bare(mint.issuer, mint.echo(passed_on)))])
+    assert states(mint) == [("EXPIRED", "A0", "ANSWER_MAC_WRONG")]
 
 
 def test_an_answer_comes_back_the_same_to_a_repeat(mint: Mint) -> None:

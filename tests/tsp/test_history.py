@@ -139,6 +139,14 @@ def test_a_name_with_other_contents(house: PayHouse) -> None:
     assert house.said(other) == ("94", "DUPLICATE")
 
 
+def test_within_one_process_nobody_needs_a_mac(tmp_path: Path) -> None:
+    house = PayHouse(tmp_path, TSPConfig(inside=frozenset({NETWORK})))
+    request = house.purchase(house.token())
+    [answer] = house.send(house.sealed(request, spoil=True))
+    assert (verdict(answer), 128 in answer) == (("00", ""), False)
+    house.store.close()
+
+
 def test_a_batch_of_all_kinds_is_worked_in_order(house: PayHouse) -> None:
     phone = house.token()
     request = house.purchase(phone)
