@@ -77,8 +77,8 @@ def test_within_one_process_nobody_needs_a_mac_and_outside_everybody(tmp_path) -
     mint.worker.turn([Inbound(TSP, bare(mint.tsp, resolved))])
     [passed_on] = mint.inbox(mint.issuer)
     assert mint.issuer.right(passed_on)
-    mint.worker.turn([Inbound(LANTERN, bare(mint.issuer, mint.echo(passed_on)))])
-    assert states(mint) == [("EXPIRED", "A0", "ANSWER_MAC_WRONG")]
+    mint.worker.turn([Inbound(mint.issuer.station, bare(mint.issuer, mint.echo(passed_on)))])
+    assert states(mint) == [("EXPIRED", "98", "ANSWER_MAC_WRONG")]
 
 
 def test_an_answer_comes_back_the_same_to_a_repeat(mint: Mint) -> None:
