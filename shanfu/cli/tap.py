@@ -1,5 +1,6 @@
 """`shanfu tap`: wave a card, or a phone, at a terminal and pay.
 
+What is waved is a card or a phone of the sandbox, or with `--reader` whatever test card lies in a reader (see `reader.py`).
 When the world's hosts run (`shanfu up`), the terminal speaks TCP to its acquirer; when they do not, all hosts work in this
 process over the same books. Without `--pin` a payment that asks for one asks at the keyboard.
 """
@@ -7,14 +8,17 @@ process over the same books. Without `--pin` a payment that asks for one asks at
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
 from shanfu.cli.console import data_option, json_option, lang_option, note, show_json
+from shanfu.cli.reader import TestCardsOnly, open_card, reader_option, record_option, recorded, test_bins, wait_option
 from shanfu.errors import ConfigError
 
-__all__ = ["command"]
+__all__ = ["Keypad", "command", "tap_object"]
 
 FAULT_KINDS = ("silent", "late", "duplicate", "malformed", "bad-mac")
 
@@ -26,6 +30,9 @@ FAULT_KINDS = ("silent", "late", "duplicate", "malformed", "bad-mac")
 @click.option("--card", "card_name", default="debit", show_default=True, help="A card of the sandbox (docs/world.md).")
 @click.option("--with", "device", type=click.Choice(["card", "hce"]), default="card", show_default=True, help="What is waved.")
 @click.option("--phone", "phone_name", default="phone", show_default=True, help="The phone that is waved with `--with hce`.")
+@reader_option
+@wait_option
+@record_option
 @click.option("--offline", is_flag=True, help="Take the network away from the phone first.")
 @click.option("--times", type=click.IntRange(1, 100), default=1, show_default=True, help="Wave and pay so many times.")
 @click.option("--merchant", default="teahouse", show_default=True, help="A merchant of the sandbox.")
@@ -35,8 +42,9 @@ FAULT_KINDS = ("silent", "late", "duplicate", "malformed", "bad-mac")
 @lang_option
 @json_option
 def command(
-    amount: str, currency: str | None, pin: str | None, *, card_name: str, device: str, phone_name: str, offline: bool,
-    times: int, merchant: str, fault: str | None, explain: bool, data: str, lang: str, as_json: bool,
+    amount: str, currency: str | None, pin: str | None, *, card_name: str, device: str, phone_name: str, reader: str | None,
+    wait: float, record: Path | None, offline: bool, times: int, merchant: str, fault: str | None, explain: bool, data: str,
+    lang: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Wave a card or a phone at a terminal and pay."""
     from shanfu.money import Currency, Money
@@ -46,17 +54,21 @@ def command(
     phone_named(phone_name)
     if offline and device != "hce":
         raise click.UsageError("--offline is about a phone: add --with hce")
+    if reader is not None and device == "hce":
+        raise click.UsageError("--reader is about a card in a reader, --with hce about a phone of the sandbox")
     if pin is not None and not (pin.isascii() and pin.isdigit() and 4 <= len(pin) <= 12):
         raise click.BadParameter("a PIN has 4 to 12 digits (ISO 9564-1)", param_hint="--pin")
     money = Money.parse(amount, Currency.of(currency or merchant_named(merchant).currency))
     world = open_or_build(data)
-    waved: Waved = ("hce", phone_name) if device == "hce" else ("card", card_name)
+    waved = Waved("hce", phone_name) if device == "hce" else Waved("card", card_name)
+    if reader is not None:
+        waved = Waved("reader", reader, wait)
     taps = []
     for receipt, feeds, shown in _waves(
-        world, waved, merchant, fault=fault, pin=pin, money=money, times=times, offline=offline
+        world, waved, merchant, fault=fault, pin=pin, money=money, times=times, offline=offline, record=record
     ):
         events = one_story(feeds, acquirer=acquirer_of(merchant))
-        taps.append((receipt, tap_object(receipt, events, device=waved[1], shown=shown)))
+        taps.append((receipt, tap_object(receipt, events, device=waved.name, shown=shown)))
         if not as_json:
             _show(receipt, events, feeds, shown=shown, lang=lang, explain=explain)
     if as_json:
@@ -65,11 +77,26 @@ def command(
     return next((code for receipt, _ in taps if (code := _exit(receipt))), 0)
 
 
-Waved = tuple[str, str]  # what is waved, and its name
+@dataclass(frozen=True, slots=True)
+class Waved:
+    """What is waved: "card", "hce" or "reader", its name, and how long a reader waits for a card."""
+
+    kind: str
+    name: str
+    wait_s: float = 0.0
 
 
 def _waves(
-    world: Any, waved: Waved, merchant: str, *, fault: str | None, pin: str | None, money: Any, times: int, offline: bool
+    world: Any,
+    waved: Waved,
+    merchant: str,
+    *,
+    fault: str | None,
+    pin: str | None,
+    money: Any,
+    times: int,
+    offline: bool,
+    record: Path | None,
 ) -> Iterator[tuple[Any, dict[str, Any], Any]]:
     """Pay as often as asked; give the receipt, what was told meanwhile, and what a phone showed."""
     from shanfu.sandbox import LocalWorld, a_world, provoke, running
@@ -77,8 +104,13 @@ def _waves(
     if fault and running(world):
         hint = "use --card faults and an amount of 666.01 to 666.05"
         raise ConfigError(f"--fault: the hosts run in processes of their own (`shanfu up`); {hint}")
-    keys = _Keys(pin)
-    with a_world(world, feeds={}) as reach, reach.till(merchant, keypad=keys) as till, _device(reach, waved) as (target, phone):
+    keys = Keypad(pin)
+    with (
+        a_world(world, feeds={}) as reach,
+        reach.till(merchant, keypad=keys) as till,
+        _device(reach, waved) as (card, phone),
+        recorded(card, record) as target,
+    ):
         if phone is not None and offline:
             phone.online(False)
         for _ in range(times):
@@ -98,10 +130,14 @@ def _device(reach: Any, waved: Waved) -> Iterator[tuple[Any, Any]]:
     """Take out what is waved: what the terminal sees of it, and the phone if it is one."""
     from shanfu.sandbox import hold
 
-    kind, name = waved
-    if kind == "card":
+    name = waved.name
+    if waved.kind == "card":
         with reach.world.card(name) as card:
             yield card, None
+        return
+    if waved.kind == "reader":
+        with open_card(name, wait_s=waved.wait_s) as card:
+            yield TestCardsOnly(card, test_bins()), None
         return
     with hold(reach, name) as holder:
         if holder.phone.trouble is None and not holder.all_cards():
@@ -124,7 +160,7 @@ def _show(
         click.echo({"en": f"phone: {shown.en}", "zh": f"手机：{shown.zh}"}[lang])
 
 
-class _Keys:
+class Keypad:
     """What the PIN pad's keys do: the option once in each payment, then the keyboard, when there is one."""
 
     def __init__(self, pin: str | None) -> None:
@@ -135,6 +171,7 @@ class _Keys:
         self._typed = False
 
     def __call__(self, prompt: str) -> str | None:
+        """Return what was typed; None is the key that cancels."""
         if self._pin is not None:
             again, self._typed = self._typed, True
             return None if again else self._pin  # a PIN of a wrong length is not typed again for ever
