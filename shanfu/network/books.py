@@ -4,7 +4,7 @@
 the rows never speaks to the database.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -63,14 +63,21 @@ class NetworkBooks:
         self.state = the_state(self._states, now_ms, config.cut_off_minute)
         self._routes: RouteTable | None = None
         self._candidates: dict[str, list[KeyBlock]] = {}
+        self._left: list[Callable[[], None]] = []
         self.accounts: dict[str, Account] = {}  # what tokens stand for, by the name of the transaction, as learnt in this turn
         self.requests: dict[str, Message] = {}  # what the token service was asked about, by name, as far as it was in this turn
 
     def save(self) -> None:
-        """Write every changed and added row through the transaction."""
+        """Do what was left for now, then write every changed and added row through the transaction."""
+        while self._left:
+            self._left.pop(0)()
         self.keys.save()
         for book in (self.journal, self.forwards, self.members, self.resets, self.positions, self._states):
             book.save()
+
+    def at_save(self, duty: Callable[[], None]) -> None:
+        """Leave something for the turn's end, in the order of asking: sealing what may not be kept at all by then."""
+        self._left.append(duty)
 
     # -- numbers and routes --------------------------------------------------------------------------------------------
 

@@ -20,10 +20,10 @@ __all__ = ["Stretch"]
 
 @dataclass(slots=True)
 class Stretch:
-    """One stretch's harvest. `asked`: rows with what was asked; `carried`: items with their message."""
+    """One stretch's harvest. `asked`: rows, what was asked, of whom; `carried`: items with their message."""
 
     letters: list[Letter] = field(default_factory=list)
-    asked: list[tuple[JournalRow, Message]] = field(default_factory=list)
+    asked: list[tuple[JournalRow, Message, str]] = field(default_factory=list)
     resolved: list[tuple[JournalRow, Account]] = field(default_factory=list)
     carried: list[tuple[ForwardRow, Message]] = field(default_factory=list)
     to_issuer: list[tuple[ForwardRow, Message, JournalRow]] = field(default_factory=list)  # about tokens, in their words
@@ -32,7 +32,7 @@ class Stretch:
 
     def seal(self, prover: Prover, books: NetworkBooks) -> None:
         """Keep, sealed, what time-outs, reversals and store-and-forward will need."""
-        waiting = [(row, message) for row, message in self.asked if row.state == State.WAITING]
+        waiting = [(row, message) for row, message, whom in self.asked if row.state == State.WAITING and row.target == whom]
         plain = [(kept(m, for_issuer=row.at_tsp), sealed_context("journal", row.name)) for row, m in waiting]
         plain += [(account.sealable(), sealed_context("account", row.name)) for row, account in self.resolved]
         sealed = prover.seal(plain, books)

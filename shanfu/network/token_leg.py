@@ -68,7 +68,9 @@ class TokenLeg:
                 return None
             return item.kept, sealed_context("forwards", item.name)
         row = books.row(arrival.bucket, arrival.name) if arrival.kind is Kind.ANSWER else None
-        if row is None or row.state != State.WAITING or row.target != arrival.station or not (row.tsp and row.kept):
+        if row is None or row.state != State.WAITING or row.target != arrival.station or not row.tsp:
+            return None
+        if not row.kept and row.name not in books.requests:
             return None
         if bool(arrival.token) is not row.at_tsp:  # who refuses a token names none; who answers for its card should
             return None
@@ -122,7 +124,7 @@ class TokenLeg:
         books.accounts[row.name] = account
         asked = request_for_issuer(request, day=row.business_date, issuer=row.issuer, pin=pin, account=account)
         stretch.letters.append(self._duties.to_station(books, row.target, asked))
-        stretch.asked.append((row, request))
+        stretch.asked.append((row, request, row.target))
         stretch.resolved.append((row, account))
 
     # -- how it ended --------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class Transactions:
             else:
                 self._out.drop(turn, books, about.arrival, why="it takes no answer")
         self._tokens.tell_outcomes(books, stretch)
-        stretch.seal(self._prover, books)
+        books.at_save(lambda: stretch.seal(self._prover, books))
         self._out.post(turn, books, stretch.letters)
 
     def _find_strays(self, arrivals: list[Arrival], books: NetworkBooks) -> None:
@@ -152,7 +152,7 @@ class Transactions:
         else:
             asked = request_for_issuer(message, day=row.business_date, issuer=row.issuer, pin=pin)
         stretch.letters.append(self._duties.to_station(books, row.target, asked))
-        stretch.asked.append((row, message))
+        stretch.asked.append((row, message, row.target))
 
     def _accept(self, about: Facts, reason: Reason, books: NetworkBooks, stretch: Stretch) -> Message:
         """Accept an advice by commit: change its original or enter it, put it into store-and-forward."""
