@@ -6,7 +6,7 @@ enciphered key and a MAC over all of it. The encryption and MAC keys come from t
 its LMK and for keys that travel under a key-encrypting key. Sources: ANSI X9.143-2021 (header, tables 1-6), TR-31:2018
 5.3.2.3 (version D derivation).
 
-SM4 keys have no registered algorithm letter: theirs is a proprietary one, one row below, for blocks at rest.
+SM4 and SM2 keys have no registered algorithm letter: theirs are proprietary ones, two rows below.
 """
 
 import hmac
@@ -25,7 +25,9 @@ TR31_ALGORITHMS = {  # letter: (cipher, bytes that every key of it is padded to,
     "D": (Algorithm.TDES, 24),   # X9.143 table 3, single DES
     "E": (None,           32),   # X9.143 table 3, elliptic curve; here the secret number of a P-256 key
     "H": (None,           64),   # X9.143 table 3, HMAC
+    "R": (None,            0),   # X9.143 table 3, RSA; DER, as long as it is: the public key tells its length to all
     "T": (Algorithm.TDES, 24),   # X9.143 table 3
+    "2": (None,           32),   # proprietary, as the next: the secret number of an SM2 key
     "4": (Algorithm.SM4,  32),   # proprietary: numeric letters are left to parties, X9.143 6.3.2 (unverified)
 }
 # fmt: on
@@ -54,7 +56,7 @@ class KeyHeader:
 
     @property
     def cipher(self) -> Algorithm | None:
-        """The block cipher of the key, None for an HMAC key."""
+        """The block cipher of the key, None for a key that is of none."""
         row = TR31_ALGORITHMS.get(self.algorithm)
         if row is None:
             raise KeyUseError(f"key block: algorithm {self.algorithm!r} is none that we use (X9.143 table 3)")

@@ -10,12 +10,11 @@ does for phones), rules (what each key may be), bench (opened keys), lmk (the lo
 keys as rows of its books).
 """
 
-from shanfu.hsm.keyring import SWITCH_OVER_MS, Keyring, KeyRow, keys_table
-from shanfu.hsm.lmk import LMK, create_lmk, load_lmk
-from shanfu.hsm.protocol import (
-    HSM,
+from shanfu.hsm.jobs import (
     Algorithm,
     ARQCCheck,
+    CardCode,
+    CVVJob,
     KeyBlock,
     KeyScheme,
     KeySetJob,
@@ -27,9 +26,14 @@ from shanfu.hsm.protocol import (
     PINTranslation,
     PINVerdict,
     Proof,
+    ScriptJob,
+    ScriptPIN,
     SealedPAN,
     WorkingKey,
 )
+from shanfu.hsm.keyring import SWITCH_OVER_MS, Keyring, KeyRow, keys_table
+from shanfu.hsm.lmk import LMK, create_lmk, load_lmk
+from shanfu.hsm.protocol import HSM
 from shanfu.hsm.soft import SoftHSM
 
 __all__ = [
@@ -38,6 +42,8 @@ __all__ = [
     "SWITCH_OVER_MS",
     "ARQCCheck",
     "Algorithm",
+    "CVVJob",
+    "CardCode",
     "KeyBlock",
     "KeyRow",
     "KeyScheme",
@@ -51,6 +57,8 @@ __all__ = [
     "PINTranslation",
     "PINVerdict",
     "Proof",
+    "ScriptJob",
+    "ScriptPIN",
     "SealedPAN",
     "SoftHSM",
     "WorkingKey",

@@ -10,10 +10,22 @@ import os
 from collections import OrderedDict
 
 from shanfu.crypto import Algorithm as CipherAlgorithm
-from shanfu.crypto import BlockKey, CardAlgorithm, Cipher, IssuerCryptograms, KeyHeader, P256Key, RetailKey, SealKey, pad_bytes
+from shanfu.crypto import (
+    BlockKey,
+    CardAlgorithm,
+    Cipher,
+    IssuerCryptograms,
+    KeyHeader,
+    P256Key,
+    RetailKey,
+    RSAPrivateKey,
+    SealKey,
+    SM2PrivateKey,
+    pad_bytes,
+)
 from shanfu.errors import KeyUseError
+from shanfu.hsm.jobs import Algorithm, KeyBlock, KeyUsage
 from shanfu.hsm.lmk import LMK
-from shanfu.hsm.protocol import Algorithm, KeyBlock, KeyUsage
 from shanfu.hsm.rules import algorithm_of, require_rule, usage_of
 
 __all__ = ["Bench", "OpenKey", "wrap"]
@@ -34,6 +46,8 @@ class OpenKey:
         require_rule(self.usage, self.algorithm, len(key))
         if self.algorithm is Algorithm.P256:
             self.signer  # noqa: B018  (refuses a number that is no key of the curve)
+        elif self.algorithm in (Algorithm.RSA, Algorithm.SM2):
+            self.pair  # noqa: B018  (refuses numbers that are no pair)
 
     def __repr__(self) -> str:
         return f"OpenKey({self.usage.name}, {self.algorithm.name})"
@@ -64,6 +78,11 @@ class OpenKey:
     def signer(self) -> P256Key:
         """The key as a signing key."""
         return P256Key(self.key)
+
+    @functools.cached_property
+    def pair(self) -> RSAPrivateKey | SM2PrivateKey:
+        """The key as one that signs certificates."""
+        return SM2PrivateKey(self.key) if self.algorithm is Algorithm.SM2 else RSAPrivateKey.decode(self.key)
 
     @functools.cached_property
     def protector(self) -> BlockKey:

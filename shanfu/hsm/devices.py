@@ -10,7 +10,7 @@ from typing import Final
 from shanfu.crypto import P256Key, SealKey, session_secret, valid_point, verify_signature, wrap_secret
 from shanfu.errors import DecodeError, Fault, IntegrityError
 from shanfu.hsm.bench import Bench
-from shanfu.hsm.protocol import Algorithm, KeyBlock, KeyUsage
+from shanfu.hsm.jobs import Algorithm, KeyBlock, KeyUsage
 from shanfu.hsm.rules import header_for
 
 __all__ = [

@@ -11,7 +11,7 @@ from shanfu.crypto import Cipher, cryptogram_key, derive_key, pan_block, udk_opt
 from shanfu.errors import DecodeError, Fault, KeyUseError
 from shanfu.hsm.bench import Bench, OpenKey
 from shanfu.hsm.devices import require_points
-from shanfu.hsm.protocol import Algorithm, ARQCCheck, KeyScheme, KeySetJob, KeyUsage
+from shanfu.hsm.jobs import Algorithm, ARQCCheck, KeyScheme, KeySetJob, KeyUsage
 from shanfu.tokens import key_index_text
 
 __all__ = ["derive_key_sets", "token_session"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import MetaData, Table
 
 from shanfu.errors import KeyUseError
-from shanfu.hsm.protocol import KeyBlock
+from shanfu.hsm.jobs import KeyBlock
 from shanfu.store import Shelf, Transaction, book_of
 
 __all__ = ["SWITCH_OVER_MS", "KeyRow", "Keyring", "keys_table"]

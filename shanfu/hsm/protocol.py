@@ -1,197 +1,36 @@
 """The narrow door to every secret: batched payment operations on key blocks.
 
-Hosts hold key *handles*, never keys. A handle is a `KeyBlock`: a TR-31 (X9.143) version D block under the local master key,
-text that a host may keep in its database; only the HSM that owns the LMK can open it. Usage, algorithm and mode stand in
-the authenticated header of the block and are checked before every operation; a wrong one is a KeyUseError. There is no
-general "encrypt block" on master, PIN or MAC keys.
+Hosts hold key *handles*, never keys (`jobs`). Usage, algorithm and mode are checked before every operation; a wrong one is a
+KeyUseError. There is no general "encrypt block" on master, PIN or MAC keys.
 
 Batches answer in the order asked. A false MAC, PIN or cryptogram is a *value* in the answer (the host decides what it
 means); only misuse and breakage raise. `SoftHSM` is our implementation; a PKCS#11 token or a payment HSM stands behind the
 same Protocol.
 
-Sources: X9.143 / TR-31 (blocks), PCI PIN 18-3 (key blocks), ISO 9564-1 (PIN), JR/T 0025 (cryptograms).
+Sources: X9.143 / TR-31 (blocks), PCI PIN 18-3 (key blocks), ISO 9564-1 (PIN), JR/T 0025 (cryptograms, scripts).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import NewType, Protocol
+from typing import Protocol
 
-from msgspec import Struct
+from shanfu.crypto import RSAPublicKey, SM2PublicKey
+from shanfu.hsm.jobs import (
+    Algorithm,
+    ARQCCheck,
+    CVVJob,
+    KeyBlock,
+    KeySetJob,
+    KeyUsage,
+    MACJob,
+    PINCheck,
+    PINTranslation,
+    PINVerdict,
+    Proof,
+    ScriptJob,
+    WorkingKey,
+)
 
-from shanfu.tokens import KeyScheme
-
-__all__ = [
-    "HSM", "ARQCCheck", "Algorithm", "KeyBlock", "KeyScheme", "KeySetJob", "KeyUsage", "MACAlgorithm", "MACJob",
-    "PINBlockFormat", "PINCheck", "PINTranslation", "PINVerdict", "Proof", "SealedPAN", "WorkingKey",
-]  # fmt: skip
-
-KeyBlock = NewType("KeyBlock", str)
-
-
-class _Member(Enum):
-    """An enum whose members are looked up by identity: `Enum` hashes in Python, many times in each payment."""
-
-    __hash__ = object.__hash__
-
-
-class Algorithm(_Member):
-    """The cipher a key is for; the value is its TR-31 algorithm character."""
-
-    AES = "A"
-    TDES = "T"
-    SM4 = "4"  # not registered: a proprietary character, for storage under our own LMK only
-    HMAC = "H"
-    P256 = "E"
-
-
-class KeyUsage(_Member):
-    """What a key may do; the value is the TR-31 usage and mode of use."""
-
-    IMK_AC = ("E0", "X")  # issuer master key: application cryptograms
-    UDK_AC = ("E6", "N")  # one card's own key, for laboratory cards whose master key nobody has
-    IMK_ENC = ("E1", "X")  # issuer master key: secure messaging, confidentiality
-    IMK_MAC = ("E2", "X")  # issuer master key: secure messaging, integrity
-    KEK = ("K0", "B")  # wraps working keys: TMK, MMK
-    KBPK = ("K1", "B")  # wraps key blocks in transport
-    MAK = ("M3", "C")  # message authentication, both ways
-    PIK = ("P0", "B")  # PIN encryption: PIK, ZPK
-    PVK = ("V2", "V")  # PIN verification value
-    CVK = ("C0", "C")  # card verification value
-    SEAL = ("10", "B")  # proprietary: seals fields of our own books
-    LOOKUP = ("11", "C")  # proprietary: keyed hash for look-ups
-    VAULT = ("12", "B")  # proprietary: seals account numbers that two parties share
-    SESSION = ("13", "B")  # proprietary: seals what is said in one session with a device
-    SIGN = ("S0", "S")  # signs for the host
-
-
-class MACAlgorithm(_Member):
-    """How a message is authenticated; each gives the 8 bytes that stand in DE64 or DE128 (ASCII hex)."""
-
-    UNIONPAY_ECB = "unionpay-ecb"  # DES, 3DES or SM4, by the key
-    X9_9 = "x9.9"
-    X9_19 = "x9.19"
-    SM4_CBC = "sm4-cbc"  # interbank, when DE60.11 announces SM4; its form is unverified
-
-
-class PINBlockFormat(_Member):
-    """The clear layout of a PIN block (ISO 9564-1 and the UnionPay forms)."""
-
-    ISO_0 = "iso-0"
-    X98_NO_PAN = "x9.8-no-pan"
-    ISO_1 = "iso-1"
-    ISO_3 = "iso-3"
-    SM4_X98 = "sm4-x9.8"
-
-
-class PINVerdict(Enum):
-    """What became of a PIN check; every fault of decoding gives the one answer UNREADABLE."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    UNREADABLE = "unreadable"
-
-
-class Job(Struct, frozen=True):
-    """What is asked about one message: made anew for each, hence a struct. It shows its kind and nothing of its contents."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-
-class MACJob(Job, frozen=True, kw_only=True):
-    """Authenticate `data` (the MAB) under `key`."""
-
-    key: KeyBlock
-    algorithm: MACAlgorithm
-    data: bytes
-
-
-class SealedPAN(Job, frozen=True, kw_only=True):
-    """The token service's record of the PAN behind a token: the PAN's digits, sealed with context `token/` and the token."""
-
-    key: KeyBlock
-    sealed: bytes
-
-
-class PINTranslation(Job, frozen=True, kw_only=True):
-    """Move an encrypted PIN block from one key (and format) to another; `pan` is the 12 to 19 digits of the card.
-
-    With `account` the number in the incoming block is a token, and the outgoing block is for the PAN in its record. The
-    record of another token is one more reason why a block cannot be read.
-    """
-
-    block: bytes
-    from_key: KeyBlock
-    to_key: KeyBlock
-    from_format: PINBlockFormat = PINBlockFormat.ISO_0
-    to_format: PINBlockFormat = PINBlockFormat.ISO_0
-    pan: str
-    account: SealedPAN | None = None
-
-
-class PINCheck(Job, frozen=True, kw_only=True):
-    """Compare the PIN in an encrypted block with a PIN verification value."""
-
-    block: bytes
-    key: KeyBlock
-    format: PINBlockFormat = PINBlockFormat.ISO_0
-    pan: str
-    pvk: KeyBlock
-    pvki: str = "1"
-    pvv: str
-
-
-class ARQCCheck(Job, frozen=True, kw_only=True):
-    """Verify an application cryptogram: `data` is the MAC input of its CVN, `algorithm` says 3DES or SM4 (9F10 byte 8).
-
-    `imk` is an IMK_AC, from which the card key is derived (option A), or a UDK_AC, which is the card key. With a `scheme`
-    the cryptogram is a phone's: `imk` is a 3DES master key, and the token's key gives the limited-use key of `diversifier`
-    (the index as four BCD bytes; not looked at for suk, where the ATC is it). A diversifier that is no index proves nothing.
-    """
-
-    imk: KeyBlock
-    algorithm: Algorithm
-    pan: str
-    psn: str
-    atc: int
-    data: bytes
-    arqc: bytes
-    scheme: KeyScheme | None = None
-    diversifier: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeySetJob:
-    """Derive the keys of one key set and wrap them for the device that holds `wrap_key` (a P-256 point, 65 bytes).
-
-    `pan` is the token's digits, `index` four BCD bytes. The plain text is 16 bytes a key: one for the LUK schemes, one for
-    each ATC from `atc_first` to `atc_last` for suk. `context` must be given again to unwrap.
-    """
-
-    imk: KeyBlock
-    scheme: KeyScheme
-    pan: str = field(repr=False)
-    psn: str
-    index: bytes
-    atc_first: int
-    atc_last: int
-    wrap_key: bytes
-    context: bytes
-
-
-class Proof(Job, frozen=True):
-    """A one-time proof that this HSM has just verified one ARQC; buys exactly one ARPC."""
-
-    ticket: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkingKey:
-    """A working key in transport: ECB under a KEK, and the check value (first bytes of E_key(zero block))."""
-
-    cryptogram: bytes = field(repr=False)
-    check: bytes
+__all__ = ["HSM"]
 
 
 class HSM(Protocol):
@@ -218,7 +57,26 @@ class HSM(Protocol):
         ...
 
     def verify_arqcs(self, jobs: Sequence[ARQCCheck]) -> list[Proof | None]:
-        """Return a proof for each right cryptogram, None for each wrong one."""
+        """Return a proof for each right cryptogram, None for each wrong one.
+
+        The proof of a `final` job is not kept: it says "right" and buys no answer.
+        """
+        ...
+
+    def make_scripts(self, jobs: Sequence[ScriptJob]) -> list[bytes | None]:
+        """Return each script command, CLA to MAC, for tag 86; None when the block of a new PIN cannot be read.
+
+        The proof is not spent: scripts are asked for before the ARPC, one command a payment. A used, foreign or final proof
+        is a KeyUseError for the whole batch, as is a phone's.
+        """
+        ...
+
+    def verify_cvvs(self, jobs: Sequence[tuple[CVVJob, str]]) -> list[bool]:
+        """Say for each job whether its 3 digits are right; data that no code can be made of has none."""
+        ...
+
+    def make_cvv(self, job: CVVJob) -> str:
+        """Return the 3 digits of a card code: how cards are made."""
         ...
 
     def make_arpcs(self, jobs: Sequence[tuple[Proof, bytes]]) -> list[bytes]:
@@ -294,6 +152,14 @@ class HSM(Protocol):
 
         `exportable` asks for a key that `export_block` lets out to its other holder; only for usages that two parties share.
         """
+        ...
+
+    def generate_pair(self, usage: KeyUsage, algorithm: Algorithm, *, bits: int = 1408, exponent: bytes = b"\x03") -> KeyBlock:
+        """Make a random pair (CA_PAIR, ISSUER_PAIR: RSA of 1,024 to 2,048 bits, or SM2) and return its block."""
+        ...
+
+    def public_part(self, key: KeyBlock) -> RSAPublicKey | SM2PublicKey:
+        """Return the public half of a CA_PAIR or an ISSUER_PAIR."""
         ...
 
     def form(self, usage: KeyUsage, algorithm: Algorithm, components: Sequence[bytes]) -> KeyBlock:

@@ -9,54 +9,46 @@ process's memory. PCI PIN asks for a tamper-resistant device; a production host 
 Asked by hosts (network, issuer, acquirer), by the PIN pad's maker and the sandbox. Sources: see `protocol`.
 """
 
-import hashlib
 import hmac
 import os
-import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from shanfu.crypto import (
-    PIN,
     KeyHeader,
-    P256Key,
-    PinFormat,
     cbc_mac,
     cmac,
     combine,
-    decipher_pin,
     ecb_mac,
-    encipher_pin,
     left4_text,
     odd_parity,
     session_key_pboc,
     sm4_cbc_mac,
-    translation_refusal,
     udk_option_a,
     valid_point,
-    visa_pvv,
 )
 from shanfu.errors import DecodeError, Fault, IntegrityError, KeyUseError
-from shanfu.hsm import devices, key_sets
+from shanfu.hsm import card_codes, devices, key_sets, pairs, pins, scripts
 from shanfu.hsm.bench import Bench, OpenKey, wrap
-from shanfu.hsm.lmk import LMK
-from shanfu.hsm.protocol import (
+from shanfu.hsm.jobs import (
     Algorithm,
     ARQCCheck,
+    CVVJob,
     KeyBlock,
     KeySetJob,
     KeyUsage,
     MACAlgorithm,
     MACJob,
-    PINBlockFormat,
     PINCheck,
     PINTranslation,
     PINVerdict,
     Proof,
+    ScriptJob,
     WorkingKey,
 )
-from shanfu.hsm.rules import CARD_KEY_USAGE, NEW_KEY_BYTES, header_for, require_shareable, strong_enough
+from shanfu.hsm.lmk import LMK
+from shanfu.hsm.rules import CARD_KEY_USAGE, NEW_KEY_BYTES, header_for, require_algorithm, require_shareable, strong_enough
 
 __all__ = ["SoftHSM"]
 
@@ -65,16 +57,11 @@ LIMIT_RANDOM_BYTES = 1_024
 TICKET_BYTES = 16  # a proof cannot be guessed
 NONCE_BYTES = 12  # NIST SP 800-38D 8.2.2: random nonces
 LOOKUP_HEX = 32
-
-FORMATS = {
-    PINBlockFormat.ISO_0: PinFormat.ISO0,
-    PINBlockFormat.ISO_1: PinFormat.ISO1,
-    PINBlockFormat.ISO_3: PinFormat.ISO3,
-    PINBlockFormat.SM4_X98: PinFormat.SM4_X98,
-    PINBlockFormat.X98_NO_PAN: PinFormat.X98_NO_PAN,
-}
+RIGHT = Proof(b"")  # of a final cryptogram: no ticket is empty, so it buys nothing
 
 TDES, SM4 = Algorithm.TDES, Algorithm.SM4
+PAIRS = frozenset({Algorithm.P256, Algorithm.RSA, Algorithm.SM2})
+PAIR_BITS = 1408  # of an RSA pair when nobody says: UnionPay's issuers have 1152 to 1984
 SEALING = (KeyUsage.SEAL, KeyUsage.VAULT, KeyUsage.SESSION)
 
 # fmt: off
@@ -97,7 +84,7 @@ class SoftHSM:
     def __init__(self, lmk: LMK, *, pin_downgrade: bool = False) -> None:
         self._lmk, self._pin_downgrade = lmk, pin_downgrade
         self._threads = threading.local()
-        self._proofs: OrderedDict[bytes, tuple[Algorithm, bytes, bytes]] = OrderedDict()
+        self._proofs: OrderedDict[bytes, tuple[ARQCCheck, bytes]] = OrderedDict()
         self._proofs_lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -127,42 +114,16 @@ class SoftHSM:
 
     def translate_pins(self, jobs: Sequence[PINTranslation]) -> list[bytes | None]:
         """Return each block under its new key, None for one that cannot be read; a forbidden change is a KeyUseError."""
-        return [self._translate(self._bench, job) for job in jobs]
-
-    def _translate(self, bench: Bench, job: PINTranslation) -> bytes | None:
-        old, new = FORMATS[job.from_format], FORMATS[job.to_format]
-        refusal = translation_refusal(old, new, same_pan=True, downgrade_allowed=self._pin_downgrade)
-        if refusal:
-            raise KeyUseError(f"PIN block {job.from_format.value} to {job.to_format.value}: {refusal} (PCI PIN)")
-        source, target = bench.use(job.from_key, KeyUsage.PIK), bench.use(job.to_key, KeyUsage.PIK)
-        try:
-            pin = decipher_pin(source.cipher, old, job.block, pan=job.pan)
-            return encipher_pin(target.cipher, new, pin, pan=_account(bench, job), fill=_fill(new))
-        except (DecodeError, IntegrityError):
-            return None
+        bench, downgrade_allowed = self._bench, self._pin_downgrade
+        return [pins.translate(bench, job, downgrade_allowed=downgrade_allowed) for job in jobs]
 
     def verify_pins(self, jobs: Sequence[PINCheck]) -> list[PINVerdict]:
         """Compare the PIN of each block with its PVV."""
-        return [self._verify_pin(job) for job in jobs]
-
-    def _verify_pin(self, job: PINCheck) -> PINVerdict:
-        try:
-            pin = self._read_pin(job)
-        except DecodeError:
-            return PINVerdict.UNREADABLE
-        return PINVerdict.RIGHT if hmac.compare_digest(self._pvv(job, pin).encode(), job.pvv.encode()) else PINVerdict.WRONG
+        return [pins.verify_pin(self._bench, job) for job in jobs]
 
     def make_pvv(self, job: PINCheck) -> str:
         """Return the PVV of the PIN inside a block; a block that cannot be read is a DecodeError."""
-        return self._pvv(job, self._read_pin(job))
-
-    def _read_pin(self, job: PINCheck) -> PIN:
-        return decipher_pin(self._bench.use(job.key, KeyUsage.PIK).cipher, FORMATS[job.format], job.block, pan=job.pan)
-
-    def _pvv(self, job: PINCheck, pin: PIN) -> str:
-        if not (job.pvki.isascii() and job.pvki.isdecimal()):
-            raise KeyUseError("PVKI: is no digit (Visa PTSM)")
-        return visa_pvv(self._bench.use(job.pvk, KeyUsage.PVK).cipher, pin, pan=job.pan, pvki=int(job.pvki))
+        return pins.make_pvv(self._bench, job)
 
     # Cryptograms
 
@@ -179,11 +140,11 @@ class SoftHSM:
         proofs: list[Proof | None] = []
         with self._proofs_lock:
             for place, (job, session) in enumerate(zip(jobs, sessions, strict=True)):
-                if session is None:
-                    proofs.append(None)
+                if session is None or job.final:
+                    proofs.append(None if session is None else RIGHT)
                     continue
                 ticket = tickets[TICKET_BYTES * place : TICKET_BYTES * (place + 1)]
-                self._proofs[ticket] = (job.algorithm, session, job.arqc)
+                self._proofs[ticket] = (job, session)
                 proofs.append(Proof(ticket))
             while len(self._proofs) > LIMIT_PROOFS:
                 self._proofs.popitem(last=False)
@@ -200,9 +161,27 @@ class SoftHSM:
                 del self._proofs[ticket]
         bench = self._bench
         return [
-            bench.cryptograms[algorithm].arpc(session, cryptogram=arqc, arc=arc)
-            for (algorithm, session, arqc), (_, arc) in zip(spent, jobs, strict=True)
+            bench.cryptograms[proved.algorithm].arpc(session, cryptogram=proved.arqc, arc=arc)
+            for (proved, session), (_, arc) in zip(spent, jobs, strict=True)
         ]
+
+    def make_scripts(self, jobs: Sequence[ScriptJob]) -> list[bytes | None]:
+        """Return a script command for each proof, which is not spent; None where a new PIN's block cannot be read."""
+        with self._proofs_lock:
+            proved = [kept[0] for job in jobs if (kept := self._proofs.get(job.proof.ticket))]
+        if len(proved) != len(jobs):
+            raise KeyUseError("proof of a cryptogram: is spent, final or of another HSM; scripts come before the ARPC")
+        return [scripts.make_script(self._bench, job, check) for job, check in zip(jobs, proved, strict=True)]
+
+    # Card codes
+
+    def verify_cvvs(self, jobs: Sequence[tuple[CVVJob, str]]) -> list[bool]:
+        """Say for each job whether its 3 digits are right, comparing in constant time."""
+        return [card_codes.verify_cvv(self._bench, job, digits) for job, digits in jobs]
+
+    def make_cvv(self, job: CVVJob) -> str:
+        """Return the 3 digits of a card code."""
+        return card_codes.make_cvv(self._bench, job)
 
     # Books
 
@@ -266,8 +245,21 @@ class SoftHSM:
         """Make a random key; DES keys have odd parity and two different halves."""
         if exportable:
             require_shareable(usage)
-        key = P256Key.generate().secret if algorithm is Algorithm.P256 else os.urandom(NEW_KEY_BYTES[algorithm])
+        if algorithm in PAIRS:
+            return self.generate_pair(usage, algorithm)
+        key = os.urandom(NEW_KEY_BYTES[algorithm])
         return self._store(usage, algorithm, odd_parity(key) if algorithm is TDES else key, "E" if exportable else None)
+
+    def generate_pair(
+        self, usage: KeyUsage, algorithm: Algorithm, *, bits: int = PAIR_BITS, exponent: bytes = b"\x03"
+    ) -> KeyBlock:
+        """Make a random pair; `bits` and `exponent` are RSA's."""
+        require_algorithm(usage, algorithm)
+        return self._store(usage, algorithm, pairs.new_pair(algorithm, bits=bits, exponent=exponent))
+
+    def public_part(self, key: KeyBlock) -> pairs.PublicKey:
+        """Return the public half of a CA_PAIR or an ISSUER_PAIR."""
+        return pairs.public_half(self._bench.use(key, KeyUsage.CA_PAIR, KeyUsage.ISSUER_PAIR))
 
     def form(self, usage: KeyUsage, algorithm: Algorithm, components: Sequence[bytes]) -> KeyBlock:
         """Form a key from two or three full-length components."""
@@ -277,17 +269,17 @@ class SoftHSM:
         return self._bench.store(header_for(usage, algorithm, exportability=exportability), key)
 
     def check_value(self, key: KeyBlock, length: int = 3) -> bytes:
-        """Return the first 3 to 8 bytes of E_key(zeros); of the CMAC for AES, of a hash for HMAC and P-256 keys.
+        """Return the first 3 to 8 bytes of E_key(zeros); of the CMAC for AES, of a hash for HMAC keys and pairs.
 
-        HMAC-SHA-256 of nothing shows an HMAC key, SHA-256 of its point a P-256 key.
+        HMAC-SHA-256 of nothing shows an HMAC key, SHA-256 of its public half a pair.
         """
         if not 3 <= length <= 8:
             raise DecodeError(f"{length} bytes, 3 to 8 are shown", fault=Fault.LIMIT, path="key check value")
         opened = self._bench.any_use(key)
         if opened.algorithm is Algorithm.HMAC:
             return hmac.digest(opened.key, b"", "sha256")[:length]
-        if opened.algorithm is Algorithm.P256:
-            return hashlib.sha256(opened.signer.point).digest()[:length]
+        if opened.algorithm in PAIRS:
+            return pairs.pair_check(opened)[:length]
         zeros = bytes(opened.cipher.block_bytes)
         return (cmac(opened.cipher, zeros) if opened.algorithm is Algorithm.AES else opened.cipher.encrypt(zeros))[:length]
 
@@ -366,21 +358,6 @@ def _right_session(bench: Bench, key: OpenKey, job: ARQCCheck) -> bytes | None:
     return session
 
 
-def _account(bench: Bench, job: PINTranslation) -> str:
-    """Return the number that the outgoing block is for: the PAN in the vault's record of the token, if there is one."""
-    if job.account is None:
-        return job.pan
-    record, sealer = job.account.sealed, bench.use(job.account.key, KeyUsage.VAULT).sealer
-    return sealer.open(record[:NONCE_BYTES], record[NONCE_BYTES:], aad=b"token/" + job.pan.encode()).decode("ascii", "replace")
-
-
 def _may_leave(key: OpenKey) -> None:
     if key.header.exportability == "N":
         raise KeyUseError(f"{key.usage.name} key: is not exportable (X9.143 table 5)")
-
-
-def _fill(form: PinFormat) -> str:
-    """Return the random nibbles that a format takes."""
-    if form is PinFormat.ISO3:
-        return "".join(secrets.choice("ABCDEF") for _ in range(16))
-    return os.urandom(8).hex().upper() if form.needs_fill else ""

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import MetaData
 
 from shanfu.errors import KeyUseError
+from shanfu.hsm.jobs import KeyBlock
 from shanfu.hsm.keyring import SWITCH_OVER_MS, Keyring, KeyRow, keys_table
-from shanfu.hsm.protocol import KeyBlock
 from shanfu.store import Schema, Shelf, Store, Transaction
 
 METADATA = MetaData()
