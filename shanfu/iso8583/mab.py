@@ -40,6 +40,12 @@ MAC_ALGORITHMS = {"0": "x9.19", "4": "sm4-cbc"}
 CUT = {90: 20}
 VARIABLE = frozenset({2, 32, 33, 100})  # written with two length digits
 # fmt: on
+WHOLE = 1_000  # more characters than any field has
+# For each type, its fields but the MTI: how many characters count, or None for a variable field, which counts with its length.
+_PLANS = {
+    mti: tuple((number, None if number in VARIABLE else CUT.get(number, WHOLE)) for number in row[1] if number)
+    for mti, row in MAC_FIELDS.items()
+}
 
 KEPT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ,."
 UPPER = bytes(range(256)).upper()
@@ -70,17 +76,15 @@ def mab_text(values: Iterable[str]) -> str:
 
 def mac_input(message: Fields) -> bytes:
     """Return the MAC input of a message by the table; ProtocolError for a message type that has no MAC."""
-    row = MAC_FIELDS.get(message.mti[:3])
-    if row is None:
+    plan = _PLANS.get(message.mti[:3])
+    if plan is None:
         raise ProtocolError(f"MTI {message.mti}: no MAC is defined for it", by="us")
-    present = message.fields
-    values = [message.mti]
-    for number in row[1]:
-        value = present.get(number)
-        if isinstance(value, str):
-            if number in VARIABLE:
-                value = f"{len(value):02d}{value}"
-            values.append(value[: CUT[number]] if number in CUT else value)
+    present, values = message.fields, [message.mti]
+    for number, cut in plan:
+        if number in present:
+            value = present[number]
+            if isinstance(value, str):
+                values.append(value[:cut] if cut is not None else f"{len(value):02d}{value}")
     return mab_bytes(values)
 
 
