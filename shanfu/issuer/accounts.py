@@ -1,7 +1,8 @@
 """Accounts: what money there is, what is set aside, and what was spent today.
 
 An *account group* is what a card is issued on: one account per currency. All rows of a group lie in one bucket, and an
-account's name is its group and currency, so a card and a currency lead to it without a look-up of their own.
+account's name is its group and currency, so a card and a currency lead to it without a look-up of their own. What lies on a
+card as e-cash stands on an account of that card alone (`cash_group`), in the bucket of its group.
 
 The balance is what the ledger says (credits less debits; a credit card that owes is negative) and is kept here because a
 decision needs it at once; `admin.unbalanced` proves that both agree. The day's counters belong to one business date and
@@ -17,7 +18,10 @@ from sqlalchemy import Index
 from shanfu.issuer.tables import METADATA
 from shanfu.store import Shelf, book_of
 
-__all__ = ["ACCOUNTS", "BY_ACCOUNT", "BY_OWNER", "OF_GROUP", "Account", "AccountKind", "AccountState", "account_name"]
+__all__ = [
+    "ACCOUNTS", "BY_ACCOUNT", "BY_OWNER", "OF_GROUP", "Account", "AccountKind", "AccountState", "account_name", "bucket_group",
+    "cash_group",
+]  # fmt: skip
 
 BY_ACCOUNT: Final = ("bucket", "account")
 BY_OWNER: Final = ("customer",)
@@ -25,10 +29,11 @@ OF_GROUP: Final = ("account_group",)
 
 
 class AccountKind(StrEnum):
-    """Debit posts at once; credit has a limit and sets money aside until clearing."""
+    """Debit posts at once; credit has a limit and sets money aside until clearing; e-cash was spent when the card said so."""
 
     DEBIT = "debit"
     CREDIT = "credit"
+    ECASH = "e-cash"
 
 
 class AccountState(StrEnum):
@@ -45,6 +50,27 @@ def account_name(group: str, currency: str) -> str:
     'A0000001/156'
     """
     return f"{group}/{currency}"
+
+
+_CASH: Final = "/e-cash/"
+
+
+def cash_group(group: str, card: str) -> str:
+    """Return the group in which a card's e-cash lies; `card` is the keyed hash of its number.
+
+    >>> account_name(cash_group("A0000001", "00ff"), "156")
+    'A0000001/e-cash/00ff/156'
+    """
+    return f"{group}{_CASH}{card}"
+
+
+def bucket_group(account: str) -> str:
+    """Return the group whose bucket an account lies in, from the account's name.
+
+    >>> bucket_group("A0000001/156"), bucket_group("A0000001/e-cash/00ff/156")
+    ('A0000001', 'A0000001')
+    """
+    return account.rpartition("/")[0].partition(_CASH)[0]
 
 
 @dataclass(slots=True)

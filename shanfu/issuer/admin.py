@@ -12,20 +12,32 @@ from shanfu.clock import local
 from shanfu.errors import ConfigError, NotFound
 from shanfu.hosts import LOOKUP, SEAL
 from shanfu.hsm import HSM, Algorithm, Keyring
-from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, AccountKind, AccountState, account_name
+from shanfu.issuer.accounts import (
+    ACCOUNTS,
+    BY_ACCOUNT,
+    OF_GROUP,
+    Account,
+    AccountKind,
+    AccountState,
+    account_name,
+    bucket_group,
+    cash_group,
+)
 from shanfu.issuer.books import SHELVES
 from shanfu.issuer.cards import BY_CARD, CARDS, Card, CardState
+from shanfu.issuer.cash import open_cash
 from shanfu.issuer.customers import BY_CUSTOMER, CUSTOMERS, Customer
 from shanfu.issuer.ledger import ENTRIES, Chart, Entry, EntryKind, Move, internal, post
 from shanfu.issuer.passwords import set_mobile, set_password
 from shanfu.issuer.policy import Policy
-from shanfu.money import Currency
+from shanfu.issuer.scripts import OF_CARD, SCRIPTS, ScriptRow, chip_state
+from shanfu.money import Currency, Money
 from shanfu.pan import PAN
 from shanfu.store import Book, Statement, Store, Transaction, bucket_of
 
 __all__ = [
-    "AccountOrder", "CardOrder", "CardView", "Contact", "account_names", "balance", "card_state", "deposit",
-    "enter_cards", "find_card", "issue_card", "issue_cards", "list_accounts", "open_account", "open_accounts",
+    "AccountOrder", "CardOrder", "CardView", "Contact", "account_names", "balance", "card_state", "cash_of", "deposit",
+    "enter_cards", "find_card", "issue_card", "issue_cards", "list_accounts", "load_cash", "open_account", "open_accounts",
     "open_customer", "reset_pin", "set_contact", "set_status", "unlock_pin", "view_of",
 ]  # fmt: skip
 
@@ -185,7 +197,7 @@ def account_names(store: Store, customer: str) -> list[str]:
 
 def _account(tx: Transaction, account: str, buckets: int) -> tuple[Book[Account], Account]:
     book = ACCOUNTS.open(tx)
-    key = (bucket_of(account.rpartition("/")[0], buckets), account)
+    key = (bucket_of(bucket_group(account), buckets), account)
     book.load(BY_ACCOUNT, [key])
     found = book.find(BY_ACCOUNT, key)
     if found is None:
@@ -198,7 +210,10 @@ def _account(tx: Transaction, account: str, buckets: int) -> tuple[Book[Account]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardOrder:
-    """What is to be issued: `imk_family` names the master keys, `algorithms` what the chip computes with, expiry is YYMM."""
+    """What is to be issued: `imk_family` names the master keys, `algorithms` what the chip computes with, expiry is YYMM.
+
+    `cash` is the e-cash that lies on it from the start, paid from the account of its group; None: the card has none.
+    """
 
     pan: PAN
     group: str
@@ -214,11 +229,12 @@ class CardOrder:
     atc: int = 0
     reference: str = ""  # of the card that it replaces; a new one when there is none
     generation: int = 1
+    cash: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardView:
-    """A card as staff see it: no number, no PVV."""
+    """A card as staff see it: no number, no PVV. `chip` is how it stands by the scripts it has run (`scripts.chip_state`)."""
 
     masked: str
     group: str
@@ -229,6 +245,7 @@ class CardView:
     pin_tries_left: int
     atc: int
     reference: str  # its name outside the bank
+    chip: str = ""
 
 
 def issue_cards(store: Store, hsm: HSM, orders: Sequence[CardOrder], *, now_ms: int, buckets: int = 1) -> None:
@@ -236,8 +253,11 @@ def issue_cards(store: Store, hsm: HSM, orders: Sequence[CardOrder], *, now_ms: 
     with store.begin() as tx:
         keys, book = Keyring(SHELVES.keys, tx, now_ms=now_ms), CARDS.open(tx)
         keys.load([LOOKUP, SEAL])
-        enter_cards(book, keys, hsm, orders=orders, where=(buckets, now_ms))
-        book.save()
+        rows = enter_cards(book, keys, hsm, orders=orders, where=(buckets, now_ms))
+        accounts, entries = ACCOUNTS.open(tx), ENTRIES.open(tx)
+        load_cash(accounts, entries, rows, orders=orders, now_ms=now_ms)
+        for changed in (book, accounts, entries):
+            changed.save()
 
 
 def enter_cards(
@@ -255,6 +275,15 @@ def enter_cards(
         row.reference = order.reference or hsm.random(REFERENCE_BYTES).hex()
         rows.append(row)
     return rows
+
+
+def load_cash(
+    accounts: Book[Account], entries: Book[Entry], cards: Sequence[Card], *, orders: Sequence[CardOrder], now_ms: int
+) -> None:
+    """Open the e-cash accounts of those cards that were ordered with e-cash."""
+    wanted = [(card, order.cash) for card, order in zip(cards, orders, strict=True) if order.cash is not None]
+    if wanted:
+        open_cash(accounts, entries, wanted, now_ms=now_ms)
 
 
 def issue_card(store: Store, hsm: HSM, order: CardOrder, *, now_ms: int, buckets: int = 1) -> None:
@@ -300,10 +329,18 @@ def card_state(store: Store, hsm: HSM, pan: PAN) -> CardView:
     """Return a card as staff see it; raise NotFound."""
     with store.begin() as tx:
         _, card = find_card(tx, hsm, pan)
-    return view_of(card)
+        return view_of(card, SCRIPTS.open(tx).load(OF_CARD, [(card.bucket, card.card)]))
 
 
-def view_of(card: Card) -> CardView:
+def cash_of(store: Store, hsm: HSM, pan: PAN) -> list[Account]:
+    """Return the e-cash accounts of a card, by currency; raise NotFound for a card that is none of ours."""
+    with store.begin() as tx:
+        _, card = find_card(tx, hsm, pan)
+        found = ACCOUNTS.open(tx).load(OF_GROUP, [cash_group(card.account_group, card.card)])
+    return sorted(found, key=lambda account: account.currency)
+
+
+def view_of(card: Card, scripts: Sequence[ScriptRow] = ()) -> CardView:
     """Return what staff may see of a card."""
     return CardView(
         masked=card.masked,
@@ -315,6 +352,7 @@ def view_of(card: Card) -> CardView:
         pin_tries_left=card.pin_tries_left,
         atc=card.atc,
         reference=card.reference,
+        chip=chip_state(scripts),
     )
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Final
 
 from shanfu.hosts import BY_NAME, DeskBooks, DeskShelves, MemberBooks, MemberShelves
-from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, account_name
+from shanfu.issuer.accounts import ACCOUNTS, BY_ACCOUNT, Account, account_name, cash_group
 from shanfu.issuer.cards import BY_CARD, CARDS, Card
+from shanfu.issuer.certificates import BY_COUNTER, CERTIFICATES, CertificateRow
 from shanfu.issuer.codes import ASSERTIONS, CODES
 from shanfu.issuer.customers import CUSTOMERS
 from shanfu.issuer.journal import JOURNAL, JournalRow
 from shanfu.issuer.ledger import ENTRIES
-from shanfu.issuer.requests import Request
+from shanfu.issuer.requests import Kind, Request
+from shanfu.issuer.scripts import OF_CARD, SCRIPTS, ScriptRow
 from shanfu.issuer.sms import SMS
 from shanfu.issuer.tables import METADATA
 from shanfu.issuer.tokens import HEARD, TOKENS
@@ -32,8 +34,8 @@ class IssuerBooks(MemberBooks):
     """The rows of one turn."""
 
     __slots__ = (
-        "_numbers", "accounts", "assertions", "cards", "codes", "customers", "desk", "entries", "heard", "journal", "logins",
-        "sms", "tokens",
+        "_numbers", "accounts", "assertions", "cards", "certificates", "codes", "customers", "desk", "entries", "heard",
+        "journal", "logins", "scripts", "sms", "tokens",
     )  # fmt: skip
 
     def __init__(self, tx: Transaction, *, now_ms: int, numbers: Sequencer) -> None:
@@ -47,6 +49,7 @@ class IssuerBooks(MemberBooks):
         self.desk = DeskBooks(DESK, tx, now_ms=now_ms)
         self.tokens, self.heard, self.sms = TOKENS.open(tx), HEARD.open(tx), SMS.open(tx)
         self.codes, self.assertions = CODES.open(tx), ASSERTIONS.open(tx)
+        self.certificates, self.scripts = CERTIFICATES.open(tx), SCRIPTS.open(tx)
         self.logins = 0  # passwords that this turn has tried
 
     def save(self) -> None:
@@ -56,6 +59,7 @@ class IssuerBooks(MemberBooks):
         for book in (
             self.customers, self.cards, self.accounts, self.journal, self.entries,
             self.tokens, self.heard, self.sms, self.codes, self.assertions,
+            self.certificates, self.scripts,
         ):  # fmt: skip
             book.save()
 
@@ -64,7 +68,10 @@ class IssuerBooks(MemberBooks):
         return self._numbers.next(self.tx, now_ms=self.now_ms)
 
     def load(self, requests: Sequence[Request], buckets: int) -> None:
-        """Fetch cards, journal rows and accounts of these requests, whose `card` is set."""
+        """Fetch cards, journal rows and accounts of these requests, whose `card` is set.
+
+        Orders for cards are read for those that are inserted, and for results; booked certificates for offline approvals.
+        """
         self.cards.load(BY_CARD, [request.card for request in requests])
         names = []
         for request in requests:
@@ -80,7 +87,33 @@ class IssuerBooks(MemberBooks):
         for request in requests:
             if card := self.card(request):
                 wanted.append((card.bucket, account_name(card.account_group, request.currency)))
+                if request.kind is Kind.OFFLINE:
+                    wanted.append((card.bucket, cash_name(request, card)))
         self.accounts.load(BY_ACCOUNT, wanted)
+        inserted = [(card.bucket, card.card) for request in requests if request.scripted and (card := self.card(request))]
+        if inserted:
+            self.scripts.load(OF_CARD, inserted)
+        if offline := [key for request in requests if (key := self._counter(request)) is not None]:
+            self.certificates.load(BY_COUNTER, offline)
+
+    def orders(self, request: Request) -> list[ScriptRow]:
+        """What the request's card is ordered to run, and was."""
+        card = self.card(request)
+        return self.scripts.all(OF_CARD, (card.bucket, card.card)) if card and request.scripted else []
+
+    def certificate(self, request: Request) -> CertificateRow | None:
+        """The booking of the certificate that the request brings, if it was booked before."""
+        key = self._counter(request)
+        return self.certificates.find(BY_COUNTER, key) if key else None
+
+    def cash(self, request: Request) -> Account | None:
+        """The e-cash account of the request's card in its currency."""
+        card = self.card(request)
+        return self.account(card.bucket, cash_name(request, card)) if card else None
+
+    def _counter(self, request: Request) -> tuple[int, str, str, int] | None:
+        card = self.card(request) if request.kind is Kind.OFFLINE else None
+        return (card.bucket, card.card, request.psn or card.psn, request.chip.atc) if card and request.chip else None
 
     def card(self, request: Request) -> Card | None:
         """The request's card, if it is ours."""
@@ -98,3 +131,8 @@ class IssuerBooks(MemberBooks):
     def account(self, bucket: int, name: str) -> Account | None:
         """An account by its name; it was loaded."""
         return self.accounts.find(BY_ACCOUNT, (bucket, name))
+
+
+def cash_name(request: Request, card: Card) -> str:
+    """Return the name of the card's e-cash account in the request's currency."""
+    return account_name(cash_group(card.account_group, card.card), request.currency)

@@ -20,7 +20,7 @@ from sqlalchemy import bindparam
 from shanfu.errors import ConfigError, Conflict, NotFound
 from shanfu.hosts import LOOKUP, SEAL
 from shanfu.hsm import HSM
-from shanfu.issuer.admin import CardOrder, CardView, enter_cards, view_of
+from shanfu.issuer.admin import CardOrder, CardView, enter_cards, load_cash, view_of
 from shanfu.issuer.books import DESK, IssuerBooks
 from shanfu.issuer.cards import BY_CARD, BY_REFERENCE, Card, CardState, newest
 from shanfu.issuer.config import IssuerConfig
@@ -143,6 +143,7 @@ def _replace(books: IssuerBooks, hsm: HSM, card: Card, *, order: CardOrder, conf
         card.state = CardState.CLOSED.value
     renamed = replace(order, reference=card.reference, generation=card.generation + 1)
     [fresh] = enter_cards(books.cards, books.keys, hsm, orders=[renamed], where=(config.buckets, books.now_ms))
+    load_cash(books.accounts, books.entries, [fresh], orders=[renamed], now_ms=books.now_ms)
     fresh.event_ms = books.now_ms
     return fresh
 

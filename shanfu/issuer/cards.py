@@ -54,13 +54,15 @@ REFUSALS: Final = {state.value: state.refusal for state in CardState}
 
 
 @lru_cache(maxsize=4096)  # asked for every cryptogram; a byte of DKI, two algorithms, some families
-def imk_label(family: str, algorithm: Algorithm, dki: int) -> str:
+def imk_label(family: str, algorithm: Algorithm, dki: int, *, use: str = "ac") -> str:
     """Return the label of the master key that a card's 9F10 points to: the card's family, its algorithm byte and DKI.
+
+    `use` is ac for cryptograms, mac and enc for the scripts of the same cards.
 
     >>> imk_label("debit", Algorithm.SM4, 1)
     'imk-ac/debit/sm4/01'
     """
-    return f"imk-ac/{family}/{algorithm.name.lower()}/{dki:02X}"
+    return f"imk-{use}/{family}/{algorithm.name.lower()}/{dki:02X}"
 
 
 @dataclass(slots=True)

@@ -2,20 +2,24 @@
 
 Key labels are fixed by rule, so that key ceremonies and hosts agree without a table: `mmk/NETWORK` (the member's master key),
 `mak/NETWORK` and `pik/NETWORK` (working keys, from key resets), `seal` and `lookup` (our own books), `pvk/PVKI`, for cards
-`imk-ac/FAMILY/ALGORITHM/DKI` (`cards.imk_label`), and `pan/INSTITUTION` (shared with the token service: card numbers in calls).
+`imk-ac/FAMILY/ALGORITHM/DKI` (`cards.imk_label`; scripts: `imk-mac`, `imk-enc`), `cvk` (check values of stripes), `pik/desk`
+(new PINs, from the PIN pads of our branches), and `pan/INSTITUTION` (shared with the token service: card numbers in calls).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from shanfu.errors import ConfigError
 from shanfu.hosts import MemberConfig, check_positive
 from shanfu.issuer.policy import Policy
 from shanfu.settings import read, take
 
-__all__ = ["IssuerConfig", "pvk_label"]
+__all__ = ["CVK", "DESK_PIK", "IssuerConfig", "pvk_label"]
+
+CVK: Final = "cvk"
+DESK_PIK: Final = "pik/desk"
 
 
 def pvk_label(pvki: str) -> str:

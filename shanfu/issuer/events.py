@@ -6,7 +6,8 @@ Of a PAN the first six and last four digits stay. Balances are told, since a sto
 from shanfu.emv import CVR, TVR
 from shanfu.events import Event
 from shanfu.hosts import money_text, told_checks
-from shanfu.issuer.decide import Decision, Facts
+from shanfu.issuer.checks import Facts
+from shanfu.issuer.decide import Decision
 from shanfu.pan import mask_pan
 
 __all__ = ["decision_event"]
@@ -103,13 +104,38 @@ def _token(facts: Facts) -> str:
     return f"verified {token.block.verified or '0'}, ARQC result {token.verdict.value}" if token else ""
 
 
+def _seen(facts: Facts) -> str:
+    if facts.request.chip is None or facts.card is None:
+        return ""
+    ahead = f"{facts.request.chip.atc}, last online {facts.card.atc}"
+    return f"{ahead}, booked as {facts.seen.name}" if facts.seen else ahead
+
+
+def _stripe(facts: Facts) -> str:
+    stripe = facts.request.stripe
+    return f"service code {stripe.track.service_code}, {'chip failed' if stripe.fallback else 'no fallback'}" if stripe else ""
+
+
+def _cash(facts: Facts) -> str:
+    return f"{money_text(facts.account.available_minor, facts.request.currency)} on the card" if facts.account else ""
+
+
+def _scripts(facts: Facts) -> str:
+    told = zip(facts.request.script_results, facts.scripts, strict=False)
+    return "; ".join(
+        f"script {int.from_bytes(result.identifier)} {order.kind if order else 'never sent'}: {result.outcome.name.lower()}"
+        for result, order in told
+    )
+
+
 def _form(facts: Facts) -> str:
     return facts.request.fault
 
 
 _DETAILS = {
-    "account_open": _account, "atc_fresh": _atc, "card_expiry": _expiry, "card_verdict": _cvr, "day_count": _count,
-    "day_limit": _day_limit, "funds": _funds, "master_key": _key, "message_form": _form, "original_known": _original,
-    "original_seen": _original, "pin": _pin, "terminal_verdict": _tvr, "token_card_expiry": _expiry, "token_verified": _token,
-    "transaction_limit": _one_limit,
+    "account_open": _account, "atc_fresh": _atc, "card_expiry": _expiry, "card_verdict": _cvr, "cash_account": _account,
+    "cash_covered": _cash, "certificate_new": _seen, "day_count": _count, "day_limit": _day_limit, "funds": _funds,
+    "is_certificate": _cvr, "master_key": _key, "message_form": _form, "original_known": _original, "original_seen": _original,
+    "pin": _pin, "script_known": _scripts, "stripe_allowed": _stripe, "stripe_pin": _pin, "terminal_verdict": _tvr,
+    "token_card_expiry": _expiry, "token_verified": _token, "transaction_limit": _one_limit,
 }  # fmt: skip

@@ -12,27 +12,30 @@ Sources: the shape of hosts in `shanfu.links`, the order of checks in `decide`, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from shanfu.errors import DecodeError
 from shanfu.events import Event
 from shanfu.hosts import Desk, MemberManagement, interbank_event, rejected, seal_interbank
 from shanfu.hsm import HSM, KeyBlock, Proof
 from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, is_request
-from shanfu.issuer.accounts import Account, account_name
-from shanfu.issuer.answers import MACED, answer, chip_answer
+from shanfu.issuer.accounts import Account, AccountKind, account_name
+from shanfu.issuer.answers import answer, chip_answer, is_maced
 from shanfu.issuer.books import DESK, IssuerBooks
 from shanfu.issuer.cards import BY_CARD
+from shanfu.issuer.checks import Facts
 from shanfu.issuer.clearing import clear_closed_days, release_lapsed
 from shanfu.issuer.config import IssuerConfig
 from shanfu.issuer.counter import Counter
-from shanfu.issuer.decide import Facts, decide, repeated
+from shanfu.issuer.decide import decide, repeated
 from shanfu.issuer.events import decision_event
 from shanfu.issuer.idv import IDV
 from shanfu.issuer.journal import JOURNAL, JournalRow
-from shanfu.issuer.prove import Prover
+from shanfu.issuer.prove import Errand, Prover
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.record import record
 from shanfu.issuer.requests import Kind, Request, read
+from shanfu.issuer.scripts import KINDS, ScriptState, named_by, next_script, sent
 from shanfu.issuer.sms import Box, Messenger
 from shanfu.issuer.staff import Staff
 from shanfu.links import Inbound, Outbound, Turn
@@ -56,6 +59,7 @@ class Case:
     facts: Facts | None = None
     proof: Proof | None = None
     earns_arpc: bool = False
+    script: bytes = b""  # 71 or 72, what the card is to run
     bucket: int = 0
 
 
@@ -96,7 +100,7 @@ class Issuer:
                 self._desk.work(calls, books, turn)
                 calls = Calls()
             frame = self._open(inbound, books, turn)
-            if frame is not None and frame.message.mti[:2] in MACED and is_request(frame.message.mti):
+            if frame is not None and is_maced(frame.message.mti) and is_request(frame.message.mti):
                 stretch.append(self._read(inbound, frame, books))
                 continue
             self._work(stretch, books, turn)
@@ -138,7 +142,7 @@ class Issuer:
         except DecodeError:
             self._reject(inbound, turn)
             return turn
-        if frame.header.rejected or frame.message.mti[:2] not in MACED or not is_request(frame.message.mti):
+        if frame.header.rejected or not is_maced(frame.message.mti) or not is_request(frame.message.mti):
             return turn
         reply = answer(frame, Reason.FORMAT if isinstance(fault, DecodeError) else Reason.MALFUNCTION)
         turn.outbound.append(Outbound(inbound.station, seal_interbank(self._hsm, [(reply, self._mak)])[0]))
@@ -226,7 +230,7 @@ class Issuer:
         self._prove(good, books)
         for case in good:
             self._judge(case, books, turn)
-        self._answer_cards(good)
+        self._answer_cards(good, books, turn)
         self._answer_all(cases, books, turn)
 
     def _authentic(self, cases: list[Case], books: IssuerBooks) -> list[Case]:
@@ -243,7 +247,7 @@ class Issuer:
 
     def _prove(self, cases: list[Case], books: IssuerBooks) -> None:
         """Ask for the proofs of all cryptograms at once, then of the PINs of those that were right, here or at the service."""
-        claims, phones, seen = [], [], set[str]()
+        claims, phones, swiped, seen = [], [], [], set[str]()
         for case in cases:
             request = case.request
             card = books.card(request)
@@ -255,15 +259,22 @@ class Issuer:
                 continue
             if request.chip:
                 claims.append((case.facts, case, card))
+            elif request.stripe:
+                swiped.append((case.facts, card))
             elif request.token and request.token.verified and request.pin:
                 phones.append((case.facts, card))
-        if not claims and not phones:
+        if not claims and not phones and not swiped:
             return
         pairs = [(facts.request, card) for facts, _, card in claims]
-        self._prover.load_keys(books.keys, [*pairs, *((facts.request, card) for facts, card in phones)])
+        self._prover.load_keys(books.keys, [*pairs, *((facts.request, card) for facts, card in (*phones, *swiped))])
         for (facts, case, _), (known, proof) in zip(claims, self._prover.cryptograms(pairs, books.keys), strict=True):
             facts.key_known, facts.proved, case.proof = known, proof is not None, proof
+        if swiped:
+            stripes = self._prover.stripes([(facts.request, card) for facts, card in swiped], books.keys)
+            for (facts, _), (known, right) in zip(swiped, stripes, strict=True):
+                facts.key_known, facts.proved = known, right
         with_pin = phones + [(facts, card) for facts, case, card in claims if case.proof and facts.request.pin]
+        with_pin += [(facts, card) for facts, card in swiped if facts.proved and facts.request.pin]
         if with_pin:
             verdicts = self._prover.pins([(facts.request, card) for facts, card in with_pin], books.keys)
             for (facts, _), verdict in zip(with_pin, verdicts, strict=True):
@@ -283,15 +294,24 @@ class Issuer:
         if facts.original is not None and facts.original.card != request.card:
             facts.original_card = books.cards.find(BY_CARD, facts.original.card)
         facts.account = _account(facts, books)
+        if request.kind is Kind.OFFLINE:
+            facts.seen = books.certificate(request)
+        elif request.script_results:
+            facts.scripts = named_by(request.script_results, books.orders(request))
         decision = decide(facts)
         if self._watch:
             turn.events.append(decision_event(self.name, facts, decision, at_ms=books.now_ms))
         case.row = record(books, facts, decision, issuer=self._config.institution, bucket=case.bucket)
         case.reason, case.earns_arpc = decision.reason, decision.cryptogram_right
 
-    def _answer_cards(self, cases: list[Case]) -> None:
-        """Make the answers to right cryptograms: each proof buys one, for approvals and refusals alike."""
+    def _answer_cards(self, cases: list[Case], books: IssuerBooks, turn: Turn) -> None:
+        """Make the answers to right cryptograms: each proof buys one, for approvals and refusals alike.
+
+        Scripts come first, since a proof is spent by its ARPC.
+        """
         earned = [case for case in cases if case.earns_arpc and case.proof and case.row]
+        if inserted := [case for case in earned if case.request.contact]:
+            self._give_orders(inserted, books, turn)
         jobs = [(case.proof, case.row.response_code.encode()) for case in earned if case.proof and case.row]
         if not jobs:
             return
@@ -300,12 +320,35 @@ class Issuer:
             assert case.request.chip
             case.row.chip = chip_answer(arpc, case.row.response_code, case.request.chip.atc)
 
+    def _give_orders(self, cases: list[Case], books: IssuerBooks, turn: Turn) -> None:
+        """Put what the bank has ordered for these cards into the answers, one order each."""
+        due = []
+        for case in cases:
+            order, card = next_script(books.orders(case.request)), books.card(case.request)
+            if order is not None and card is not None and case.proof is not None:
+                due.append((case, Errand(case.request, card, order, case.proof)))
+        if not due:
+            return
+        made = self._prover.scripts([errand for _, errand in due], books.keys)
+        for (case, errand), (ready, script) in zip(due, made, strict=True):
+            order, what = errand.order, f"script {errand.order.number}, {KINDS[errand.order.kind].en}"
+            if script is not None:
+                case.script = bytes(script)
+                sent(order, case.request.name, books.now_ms)
+                self._tell(turn, books, f"{what}: sent")
+            elif ready:
+                order.end(ScriptState.FAILED, books.now_ms)
+                self._tell(turn, books, f"{what}: its new PIN cannot be read", Reason.PIN_UNREADABLE)
+            else:
+                self._tell(turn, books, f"{what}: waits on, a key for scripts is missing", Reason.KEY_UNKNOWN)
+
     def _answer_all(self, cases: list[Case], books: IssuerBooks, turn: Turn) -> None:
         replies = []
         for case in cases:
             assert case.reason
-            row, token = None if case.request.kind is Kind.REVERSAL else case.row, case.request.token
-            replies.append(answer(case.request.frame, case.reason, row, told=token.told if token else b""))
+            row, token = None if case.request.kind in _WITHOUT_ROW else case.row, case.request.token
+            told = token.told if token else b""
+            replies.append(answer(case.request.frame, case.reason, row, told=told, script=case.script))
         frames = seal_interbank(self._hsm, [(reply, self._mak) for reply in replies])  # before a key reset: without MACs
         for reply, sealed in zip(replies, frames, strict=True):
             self._send(turn, books, reply, sealed)
@@ -322,10 +365,20 @@ class Issuer:
         turn.events.append(Event(source=self.name, title=title, reason=reason.name if reason else "", at_ms=books.now_ms))
 
 
+_WITHOUT_ROW: Final = frozenset((Kind.REVERSAL, Kind.SCRIPT_RESULT))
+
+
 def _account(facts: Facts, books: IssuerBooks) -> Account | None:
-    """The account that the request is about: its original's, else the card's in its currency."""
+    """The account that the request is about: its original's, else the card's in its currency; an offline approval's is e-cash.
+
+    What was paid with e-cash is refunded to the card's other account.
+    """
+    if facts.request.kind is Kind.OFFLINE:
+        return books.cash(facts.request)
     if facts.original is not None and facts.original.account:
-        return books.account(facts.original.bucket, facts.original.account)
+        found = books.account(facts.original.bucket, facts.original.account)
+        if found is None or found.kind != AccountKind.ECASH:
+            return found
     if facts.card is None:
         return None
     return books.account(facts.card.bucket, account_name(facts.card.account_group, facts.request.currency))

@@ -5,8 +5,8 @@ with entries and entries with the journal (`admin`). The chart: customer account
 the network; `cash/CURRENCY`, where deposits come from; `suspense/CURRENCY`, money that has to go somewhere and cannot go
 where it belongs. The latter three are only ever summed: a row that every payment changes would be everybody's bottleneck.
 
-An entry's name is the transaction's and what happened to it, so nothing can be posted twice. Its business date is the
-transaction's: a reversal undoes the day on which the payment counted.
+E-cash lies on accounts of its cards (`cash`). An entry's name is the transaction's and what happened to it, so nothing can be
+posted twice. Its business date is the transaction's: a reversal undoes the day on which the payment counted.
 
 There is no index by account: it would cost each payment one more page. A statement is read rarely and reads the ledger once.
 """
@@ -39,6 +39,8 @@ class EntryKind(StrEnum):
 
     CLEARING = "clearing"  # a held payment of a closed day
     DEPOSIT = "deposit"
+    LOAD = "load"  # from a customer's account onto his card
+    OFFLINE = "offline"  # paid with what lay on the card
     PURCHASE = "purchase"
     REFUND = "refund"
     REVERSAL = "reversal"

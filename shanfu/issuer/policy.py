@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from shanfu.emv import CVR, TVR
 from shanfu.errors import ConfigError
@@ -20,6 +20,8 @@ from shanfu.money import Currency, Money
 from shanfu.settings import only, take
 
 __all__ = ["Limits", "Policy"]
+
+LONGEST_TRACK: Final = 13  # digits for the bank's own use behind a PAN of 16 (ISO/IEC 7813 7.1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """One issuer's rules. `limits` is keyed by the numeric currency code; the masks are bits of CVR (4) and TVR (5 bytes)."""
+    """One issuer's rules. `limits` is keyed by the numeric currency code; the masks are bits of CVR (4) and TVR (5 bytes).
+
+    `fallback` lets stripes of cards pay whose chip could not be read, with the PIN; their check value stands `cvv_place` digits
+    into what track 2 has behind the service code, which each bank arranges as it likes (ISO/IEC 7813 7.4).
+    """
 
     limits: Mapping[str, Limits] = field(default_factory=dict)
     payments_per_day: int = 50
@@ -43,6 +49,8 @@ class Policy:
     refuse_tvr: int = 0
     hold_days: int = 30
     refund_months: int = 18
+    fallback: bool = True
+    cvv_place: int = 0
     tokens: TokenPolicy = field(default_factory=TokenPolicy)
 
     @classmethod
@@ -61,13 +69,14 @@ class Policy:
     @classmethod
     def of(cls, table: Mapping[str, Any], *, where: str = "policy") -> "Policy":
         """Build a policy from its tables; raise ConfigError for unknown keys, currencies, flags and for wrong types."""
-        names = ("chip", "holds", "limits", "pin", "refunds", "tokens", "velocity")
+        names = ("chip", "holds", "limits", "pin", "refunds", "stripe", "tokens", "velocity")
         parts: dict[str, dict[str, Any]] = {name: take(table, name, {}, where=where) for name in names}
         only(table, names, where)
         only(parts["chip"], ("atc_window", "refuse_cvr", "refuse_tvr"), f"{where} [chip]")
         only(parts["holds"], ("days",), f"{where} [holds]")
         only(parts["pin"], ("locked_refuses_all", "tries"), f"{where} [pin]")
         only(parts["refunds"], ("months",), f"{where} [refunds]")
+        only(parts["stripe"], ("cvv_place", "fallback"), f"{where} [stripe]")
         only(parts["velocity"], ("payments_per_day",), f"{where} [velocity]")
         limits = {}
         for code, rows in parts["limits"].items():
@@ -87,6 +96,8 @@ class Policy:
             refuse_tvr=_mask(TVR, take(chip, "refuse_tvr", [], where=where), f"{where} refuse_tvr"),
             hold_days=_positive(parts["holds"], "days", 30, where),
             refund_months=_positive(parts["refunds"], "months", 18, where),
+            fallback=take(parts["stripe"], "fallback", True, where=where),
+            cvv_place=_place(parts["stripe"], where),
             tokens=TokenPolicy.of(parts["tokens"], where=f"{where} [tokens]"),
         )
 
@@ -111,6 +122,13 @@ def _positive(table: Mapping[str, Any], key: str, default: int, where: str) -> i
     if value < 1:
         raise ConfigError(f"{where}: {key} is {value}, it must be 1 or more")
     return value
+
+
+def _place(table: Mapping[str, Any], where: str) -> int:
+    place = take(table, "cvv_place", 0, where=where)
+    if not 0 <= place <= LONGEST_TRACK:
+        raise ConfigError(f"{where}: cvv_place is {place}, track 2 has 0 to {LONGEST_TRACK} digits there")
+    return place
 
 
 def _mask(flags: type[CVR] | type[TVR], names: list[str], where: str) -> int:

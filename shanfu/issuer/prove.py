@@ -1,31 +1,56 @@
 """Everything that needs a secret, asked of the HSM once per kind for a whole batch; its verdicts are facts for `decide`.
 
 MACs and PINs are tried under the newest key, and what fails again under the one before while the switch-over window lasts.
-A PIN is checked only where the cryptogram was right, so nobody learns about PINs without the card.
+A PIN is checked only where the cryptogram, or a stripe's check value, was right: nobody learns about PINs without the card.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from shanfu.emv import IssuerScript
 from shanfu.hosts import LOOKUP, interbank_trial, right_macs, try_keys
 from shanfu.hsm import (
     HSM,
     ARQCCheck,
+    CVVJob,
     KeyBlock,
     Keyring,
     PINBlockFormat,
     PINCheck,
     PINVerdict,
     Proof,
+    ScriptJob,
+    ScriptPIN,
 )
 from shanfu.iso8583 import Message
 from shanfu.issuer.cards import Card, imk_label
-from shanfu.issuer.config import IssuerConfig, pvk_label
-from shanfu.issuer.requests import Chip, PresentedPIN, Request
+from shanfu.issuer.config import CVK, DESK_PIK, IssuerConfig, pvk_label
+from shanfu.issuer.requests import Chip, Kind, PresentedPIN, Request
+from shanfu.issuer.scripts import KINDS, ScriptKind, ScriptRow
 
-__all__ = ["Prover"]
+__all__ = ["Errand", "Prover"]
 
 
+CVV_DIGITS = 3
+TAG_BYTES = 2  # of a data object that PUT DATA sets: they stand in P1 P2
 Claim = tuple[Request, Card]  # a request and its card, about which something is to be proved
+
+
+@dataclass(slots=True)
+class Errand:
+    """An order that is to go out to a card with the answer to this request, whose cryptogram was right."""
+
+    request: Request
+    card: Card
+    order: ScriptRow
+    proof: Proof
+
+    def label(self, use: str) -> str:
+        """The label of the master key for this use of the card's scripts."""
+        chip = self.request.chip
+        assert chip
+        assert chip.algorithm
+        return imk_label(self.card.imk_family, chip.algorithm, chip.dki, use=use)
 
 
 class Prover:
@@ -40,6 +65,8 @@ class Prover:
         for request, card in claims:
             if request.chip and request.chip.algorithm:
                 self.labels.add(imk_label(card.imk_family, request.chip.algorithm, request.chip.dki))
+            if request.stripe:
+                self.labels.add(CVK)
             if request.pin:
                 self.labels.add(pvk_label(card.pvki))
         keys.load(self.labels)
@@ -71,13 +98,36 @@ class Prover:
             if not keys.has(label):
                 continue
             verdicts[place] = (True, None)
-            if chip.atc > card.atc:
+            if chip.atc > card.atc or request.kind is Kind.OFFLINE:  # certificates come late, in any order
                 jobs.append(_arqc_check(request, card, keys.current(label)))
                 places.append(place)
         if jobs:
             for place, proof in zip(places, self.hsm.verify_arqcs(jobs), strict=True):
                 verdicts[place] = (True, proof)
         return verdicts
+
+    def stripes(self, claims: Sequence[Claim], keys: Keyring) -> list[tuple[bool, bool]]:
+        """Say for each stripe whether there is a key for check values, and whether its own is right."""
+        if not keys.has(CVK):
+            return [(False, False)] * len(claims)
+        verdicts = self.hsm.verify_cvvs([self._cvv_check(request, keys.current(CVK)) for request, _ in claims])
+        return [(True, right) for right in verdicts]
+
+    def _cvv_check(self, request: Request, key: KeyBlock) -> tuple[CVVJob, str]:
+        assert request.stripe
+        track, place = request.stripe.track, self._config.policy.cvv_place
+        job = CVVJob(key=key, pan=request.pan, expiry_yymm=track.expiry, service_code=track.service_code)
+        return job, track.discretionary[place : place + CVV_DIGITS]
+
+    def scripts(self, errands: Sequence[Errand], keys: Keyring) -> list[tuple[bool, IssuerScript | None]]:
+        """Say for each errand whether its keys are there, and return its script; None too for a PIN that cannot be read."""
+        wanted = [[errand.label("mac"), *((errand.label("enc"), DESK_PIK) if _secret(errand) else ())] for errand in errands]
+        self.labels.update(label for labels in wanted for label in labels)
+        keys.load(self.labels)
+        ready = [all(keys.has(label) for label in labels) for labels in wanted]
+        jobs = [_script_job(errand, keys) for errand, there in zip(errands, ready, strict=True) if there]
+        made = iter(self.hsm.make_scripts(jobs) if jobs else ())
+        return [(there, _script(errand, next(made)) if there else None) for errand, there in zip(errands, ready, strict=True)]
 
     def pins(self, claims: Sequence[Claim], keys: Keyring) -> list[PINVerdict]:
         """Check the PIN of each request, all of which have one."""
@@ -96,12 +146,35 @@ def _fits(pik: KeyBlock, pin: PresentedPIN | None) -> bool:
 
 
 def _arqc_check(request: Request, card: Card, imk: KeyBlock) -> ARQCCheck:
-    chip = request.chip
+    chip, offline = request.chip, request.kind is Kind.OFFLINE
     assert isinstance(chip, Chip)
     assert chip.algorithm
+    psn = (request.psn or card.psn) if offline else card.psn  # a renewed card's older chip may still have spent
     return ARQCCheck(
-        imk=imk, algorithm=chip.algorithm, pan=request.pan, psn=card.psn, atc=chip.atc, data=chip.data, arqc=chip.arqc
-    )
+        imk=imk, algorithm=chip.algorithm, pan=request.pan, psn=psn, atc=chip.atc, data=chip.data, arqc=chip.arqc,
+        final=offline,
+    )  # fmt: skip
+
+
+def _secret(errand: Errand) -> bool:
+    return errand.order.kind == ScriptKind.PIN_CHANGE
+
+
+def _script_job(errand: Errand, keys: Keyring) -> ScriptJob:
+    order, secret, pin = errand.order, _secret(errand), None
+    if secret:
+        pin = ScriptPIN(block=order.pin_block, key=keys.current(DESK_PIK), format=PINBlockFormat(order.pin_format))
+    return ScriptJob(
+        proof=errand.proof, header=order.header, data=order.data[TAG_BYTES:], pin=pin,
+        imk_mac=keys.current(errand.label("mac")), imk_enc=keys.current(errand.label("enc")) if secret else None,
+    )  # fmt: skip
+
+
+def _script(errand: Errand, command: bytes | None) -> IssuerScript | None:
+    if command is None:
+        return None
+    template = KINDS[errand.order.kind].template
+    return IssuerScript(template=template, commands=(command,), identifier=errand.order.identifier)
 
 
 def _pin_check(request: Request, card: Card, *, pik: KeyBlock, keys: Keyring) -> PINCheck:

@@ -4,22 +4,27 @@ A debit payment posts at once, a credit payment sets money aside. Taking back fo
 released, a posting is posted back. Credits to an account that is closed go to suspense, where people look after them.
 
 The business date of an entry is that of the transaction that counts on it: a reversal undoes its original's day, a void
-belongs to its own. Hence a void that comes on a later day than its payment's does not just release the hold: the payment is
+belongs to its own. A refund of what was paid with e-cash goes to the account that the card is issued on: the card knows nothing
+of it. Hence a void that comes on a later day than its payment's does not just release the hold: the payment is
 cleared on its day and posted back on the void's.
 """
 
 import zlib
 
+from shanfu.emv import ScriptResult
 from shanfu.hosts import State
 from shanfu.hsm import PINVerdict
 from shanfu.iso8583 import Balance, TokenBlock, encode_balances
 from shanfu.issuer.accounts import Account, AccountKind, AccountState
 from shanfu.issuer.books import IssuerBooks
-from shanfu.issuer.decide import Decision, Facts
+from shanfu.issuer.certificates import CertificateRow
+from shanfu.issuer.checks import Facts
+from shanfu.issuer.decide import Decision
 from shanfu.issuer.journal import FORMAT, Hold, JournalRow
 from shanfu.issuer.ledger import Chart, EntryKind, Move, internal, post
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.requests import Kind, Request
+from shanfu.issuer.scripts import ScriptKind, ScriptRow, ScriptState, take_result
 
 __all__ = ["clear", "lapse", "record"]
 
@@ -33,12 +38,17 @@ def record(books: IssuerBooks, facts: Facts, decision: Decision, *, issuer: str,
     request = facts.request
     if request.kind is Kind.REVERSAL:
         return _reverse(books, facts, decision, issuer=issuer, bucket=bucket)
+    if request.kind is Kind.SCRIPT_RESULT:  # it moves no money: the orders remember it, the journal does not
+        if decision.reason.approved:
+            _take_results(books, facts)
+        return facts.original or _row(books, request, issuer=issuer, bucket=bucket)
     row = _row(books, request, issuer=issuer, bucket=bucket)
     row.reason, row.response_code = decision.reason.name, decision.reason.code
     row.account = facts.account.account if facts.account else ""
     if decision.reason.approved:
         row.state = State.APPROVED.value
-        row.auth_code = f"{zlib.crc32(row.name.encode()) % 1_000_000:06d}"
+        if request.kind is not Kind.OFFLINE:  # nobody has asked us to authorise it
+            row.auth_code = f"{zlib.crc32(row.name.encode()) % 1_000_000:06d}"
         _APPROVED[request.kind](books, facts, row)
     books.journal.add(row)
     return row
@@ -80,6 +90,17 @@ def _pay(books: IssuerBooks, facts: Facts, row: JournalRow) -> None:
         _debit(books, account, row, EntryKind.PURCHASE)
 
 
+def _book(books: IssuerBooks, facts: Facts, row: JournalRow) -> None:
+    """Book what the card has paid with its e-cash; its certificate is spent."""
+    request, card, chip = facts.request, facts.card, facts.request.chip
+    assert card
+    assert chip
+    assert facts.account
+    _debit(books, facts.account, row, EntryKind.OFFLINE)
+    spent = CertificateRow(card.bucket, card.card, request.psn or card.psn, chip.atc, row.name, books.now_ms)
+    books.certificates.add(spent)
+
+
 def _tell_balance(_: IssuerBooks, facts: Facts, row: JournalRow) -> None:
     account = facts.account
     assert account
@@ -112,7 +133,30 @@ def _refund(books: IssuerBooks, facts: Facts, row: JournalRow) -> None:
     _credit(books, account, row.amount_minor, (row.name, EntryKind.REFUND, row.business_date))
 
 
-_APPROVED = {Kind.BALANCE: _tell_balance, Kind.PURCHASE: _pay, Kind.REFUND: _refund, Kind.VOID: _void}
+_APPROVED = {
+    Kind.BALANCE: _tell_balance,
+    Kind.OFFLINE: _book,
+    Kind.PURCHASE: _pay,
+    Kind.REFUND: _refund,
+    Kind.VOID: _void,
+}
+
+
+# -- scripts -----------------------------------------------------------------------------------------------------------
+
+
+def _take_results(books: IssuerBooks, facts: Facts) -> None:
+    for order, result in zip(facts.scripts, facts.request.script_results, strict=True):
+        if order is not None:
+            _take_result(books, facts, order, result=result)
+
+
+def _take_result(books: IssuerBooks, facts: Facts, order: ScriptRow, *, result: ScriptResult) -> None:
+    """Note a result; with its offline PIN the card's PIN at this bank becomes the new one too."""
+    pvv = order.pvv
+    ended = take_result(order, result, books.now_ms)
+    if ended and order.kind == ScriptKind.PIN_CHANGE and order.state == ScriptState.DONE and facts.card:
+        facts.card.pvv = pvv
 
 
 # -- reversals ---------------------------------------------------------------------------------------------------------
@@ -120,6 +164,7 @@ _APPROVED = {Kind.BALANCE: _tell_balance, Kind.PURCHASE: _pay, Kind.REFUND: _ref
 
 def _reverse(books: IssuerBooks, facts: Facts, decision: Decision, *, issuer: str, bucket: int) -> JournalRow:
     request, original = facts.request, facts.original
+    _take_results(books, facts)
     if decision.reason is Reason.TOMBSTONE_KEPT:
         row = _row(books, request, issuer=issuer, bucket=bucket)
         row.name, row.state = request.original, State.TOMBSTONE.value

@@ -13,13 +13,23 @@ from enum import Enum
 from typing import Final
 
 from shanfu.clock import local
-from shanfu.emv import ALGORITHM_3DES, ALGORITHM_SM4, cryptogram_input, decode_field55
+from shanfu.emv import (
+    ALGORITHM_3DES,
+    ALGORITHM_SM4,
+    CryptogramType,
+    Message55,
+    ScriptResult,
+    Track2,
+    cryptogram_input,
+    decode_field55,
+    parse_script_results,
+)
 from shanfu.errors import DecodeError
 from shanfu.hosts import business_date, institution, name_of, original_name
 from shanfu.hsm import Algorithm, PINBlockFormat
 from shanfu.iso8583 import EntryMode, InterbankFrame, Message, TokenBlock, TokenVerdict, parse_sm4_pin
 
-__all__ = ["Chip", "Kind", "PaidByToken", "PresentedPIN", "Request", "read"]
+__all__ = ["Chip", "Kind", "PaidByToken", "PresentedPIN", "Request", "Stripe", "read"]
 
 ALGORITHMS: Final = {ALGORITHM_3DES: Algorithm.TDES, ALGORITHM_SM4: Algorithm.SM4}  # 9F10 byte 8, JR/T 0025.5
 
@@ -28,9 +38,11 @@ class Kind(Enum):
     """What is asked."""
 
     BALANCE = "balance inquiry"
+    OFFLINE = "offline approval"
     PURCHASE = "purchase"
     REFUND = "refund"
     REVERSAL = "reversal"
+    SCRIPT_RESULT = "script result"
     UNKNOWN = "message of an unknown kind"
     VOID = "void"
 
@@ -43,11 +55,14 @@ _KINDS: Final = {
     ("020", "000000"): (Kind.PURCHASE, _COMMON | {4}),
     ("020", "200000"): (Kind.VOID,     _ORIGINAL),
     ("020", "310000"): (Kind.BALANCE,  _COMMON),
+    ("022", "000000"): (Kind.OFFLINE,  _COMMON | {4, 55}),
     ("022", "200000"): (Kind.REFUND,   _ORIGINAL),
 }
 # fmt: on
 _UNKNOWN: Final = (Kind.UNKNOWN, frozenset({7, 11, 32, 33}))
 _REVERSAL: Final = (Kind.REVERSAL, frozenset({2, 3, 4, 7, 11, 32, 33, 39, 49, 90}))
+_SCRIPT_RESULT: Final = (Kind.SCRIPT_RESULT, frozenset({2, 7, 11, 32, 33, 55, 90}))
+_DF31: Final = 0xDF31
 
 
 @dataclass(slots=True)
@@ -63,6 +78,15 @@ class Chip:
     amount: bytes
     currency: bytes
     data: bytes = field(repr=False)
+    type: CryptogramType = CryptogramType.ARQC
+
+
+@dataclass(slots=True)
+class Stripe:
+    """What was swiped: track 2, and whether the terminal says that it could not read the chip (DE60.4 = 2, or DE22 80)."""
+
+    track: Track2
+    fallback: bool
 
 
 @dataclass(slots=True)
@@ -109,6 +133,24 @@ class Request:
     card: str = ""
     late: bool = False  # it waited longer than its sender does
     token: PaidByToken | None = None
+    stripe: Stripe | None = None
+    script_results: tuple[ScriptResult, ...] = ()
+
+    @property
+    def psn(self) -> str:
+        """The card sequence number that the terminal read (DE23, from 5F34); "" when it has told none."""
+        told = self.message.text(23, "")[-2:]
+        return told if told.isascii() and told.isdecimal() else ""
+
+    @property
+    def scripted(self) -> bool:
+        """Whether orders to the card bear on it: it is inserted, or a result comes."""
+        return self.contact or bool(self.script_results)
+
+    @property
+    def contact(self) -> bool:
+        """Whether the card was inserted: only then can scripts reach it."""
+        return self.entry[:2] in _CONTACT_MODES
 
     @property
     def message(self) -> Message:
@@ -155,6 +197,8 @@ def _kind(message: Message) -> tuple[Kind, frozenset[int]]:
     type_of = message.mti[:3]
     if type_of == "042":
         return _REVERSAL
+    if type_of == "062":
+        return _SCRIPT_RESULT
     return _KINDS.get((type_of, message.text(3, "")), _UNKNOWN)
 
 
@@ -164,6 +208,10 @@ def _more(request: Request, dated: str) -> str:
         return "DE15"
     if not 12 <= len(request.pan) <= 19:
         return "DE2"  # ISO 7812-1
+    if request.kind in (Kind.OFFLINE, Kind.SCRIPT_RESULT):
+        return _read_chip(request) if request.kind is Kind.OFFLINE else _read_script_results(request)
+    if request.kind is Kind.REVERSAL and 55 in request.message:
+        _read_script_results(request)  # a script may have run before the card refused; what cannot be read tells nothing
     if request.kind not in (Kind.PURCHASE, Kind.BALANCE):
         return ""
     message = request.message
@@ -173,7 +221,8 @@ def _more(request: Request, dated: str) -> str:
     if request.token is not None:
         _read_tvr(request, request.token)
         return _read_pin(request)
-    fault = _read_chip(request) if request.entry[:2] in _CHIP_MODES else ""
+    reader = _READERS.get(request.entry[:2])
+    fault = reader(request) if reader else ""
     return fault or _read_pin(request)
 
 
@@ -183,9 +232,6 @@ def _read_tvr(request: Request, token: PaidByToken) -> None:
         token.tvr = decode_field55(request.message.binary(55))[0x95]
     except (DecodeError, LookupError):
         return
-
-
-_CHIP_MODES: Final = frozenset(mode.value for mode in EntryMode if mode.chip)
 
 
 def _read_chip(request: Request) -> str:
@@ -202,12 +248,40 @@ def _read_chip(request: Request) -> str:
             values[0x9F02],
             values[0x5F2A],
             cryptogram_input(iad[2], values),
+            CryptogramType.of_cid(values.get(0x9F27, b"\x80")[0]),
         )
     except DecodeError as fault:
         return f"DE55/{fault.path}".rstrip("/") if fault.path != "DE55" else "DE55"
     except LookupError as absent:
         return f"DE55/{absent.args[0]:X}"
     return ""
+
+
+def _read_stripe(request: Request) -> str:
+    try:
+        track = Track2.from_text(request.message.text(35, ""))
+    except DecodeError:
+        return "DE35"
+    marked = request.message.text(60, "")[_CHIP_CONDITION] == _FALLBACK
+    request.stripe = Stripe(track, marked or request.entry[:2] == EntryMode.FALLBACK)
+    return ""
+
+
+def _read_script_results(request: Request) -> str:
+    try:
+        told = decode_field55(request.message.binary(55), Message55.SCRIPT_NOTICE).get(_DF31, b"")
+        request.script_results = parse_script_results(told)
+    except DecodeError as fault:
+        return f"DE55/{fault.path}"
+    return "" if request.script_results else "DE55/DF31"
+
+
+_CHIP_CONDITION: Final = slice(6, 7)  # DE60.4 (Q/CUP 006)
+_FALLBACK: Final = "2"
+_CONTACT_MODES: Final = frozenset((EntryMode.CONTACT.value, EntryMode.CONTACT_UNRELIABLE.value))
+_READERS: Final = dict.fromkeys((mode.value for mode in EntryMode if mode.chip), _read_chip) | dict.fromkeys(
+    (EntryMode.STRIPE.value, EntryMode.FALLBACK.value), _read_stripe
+)
 
 
 def _read_pin(request: Request) -> str:

@@ -12,6 +12,7 @@ from shanfu.crypto import (
     Cipher,
     PinFormat,
     SessionKey,
+    card_code,
     combine,
     encipher_pin,
     odd_parity,
@@ -19,7 +20,7 @@ from shanfu.crypto import (
     udk_option_a,
 )
 from shanfu.crypto import Algorithm as Block
-from shanfu.emv import cryptogram_input, decode_field55, encode_field55
+from shanfu.emv import Message55, cryptogram_input, decode_field55, encode_field55
 from shanfu.events import Recorder
 from shanfu.hsm import LMK, Algorithm, KeyBlock, KeyUsage, MACAlgorithm, MACJob, PINBlockFormat, PINCheck, SoftHSM
 from shanfu.iso8583 import (
@@ -34,6 +35,8 @@ from shanfu.iso8583 import (
     prepare_interbank,
 )
 from shanfu.issuer import (
+    CVK,
+    DESK_PIK,
     LOOKUP,
     SCHEMA,
     SEAL,
@@ -152,6 +155,19 @@ class Bank:
     def _import(self, key: KeyBlock, usage: KeyUsage) -> KeyBlock:
         return self.hsm.import_working_key(self.peer.export_working_key(key, self.mmk), self.own_mmk, usage, Algorithm.TDES)
 
+    def chip_keys(self) -> None:
+        """The keys that scripts and stripes need; `script_keys` and `cvk` are their clear values."""
+        now_ms = self.clock.now_ms()
+        self.script_keys: dict[tuple[str, Algorithm], bytes] = {}
+        for use, usage in (("mac", KeyUsage.IMK_MAC), ("enc", KeyUsage.IMK_ENC)):
+            for algorithm in (Algorithm.TDES, Algorithm.SM4):
+                self.script_keys[use, algorithm], [block] = shared_key(usage, algorithm, self.hsm)
+                install_key(self.store, imk_label("debit", algorithm, 1, use=use), block, now_ms=now_ms)
+        self.cvk, [block] = shared_key(KeyUsage.CVK, Algorithm.TDES, self.hsm)
+        install_key(self.store, CVK, block, now_ms=now_ms)
+        self.desk_pik, [block] = shared_key(KeyUsage.PIK, Algorithm.TDES, self.hsm)
+        install_key(self.store, DESK_PIK, block, now_ms=now_ms)
+
     def new_mak(self) -> None:
         _, [self.mak] = shared_key(KeyUsage.MAK, Algorithm.TDES, self.peer)
 
@@ -203,6 +219,39 @@ class Bank:
             fields |= {26: "12", 52: encipher_pin(cipher, PinFormat.ISO0, PIN(pin), pan=card.pan.digits)}
             fields[53] = "2600000000000000"
         return Message("0200", self._odd(fields, more))
+
+    def swipe(self, card: Plastic, minor: int, **more) -> Message:
+        """A fallback: the stripe of a card whose chip could not be read; `service`, `cvv` and `month` are what it bears."""
+        service, month = more.pop("service", "220"), more.pop("month", card.expiry)
+        code = card_code("cvn", self.cvk, pan=card.pan.digits, expiry_yymm=month, service_code=service)
+        track = f"{card.pan.digits}={month}{service}{more.pop('cvv', code)}000000"
+        pinned = more.get("pin", PIN_DIGITS) is not None
+        stripe = {"f22": "021" if pinned else "022", "f23": None, "f35": track, "f55": None, "f60": "0000062003"}
+        card.atc -= 1  # the chip takes no part
+        return self.purchase(card, minor, **stripe | more)
+
+    def insert(self, card: Plastic, minor: int, **more) -> Message:
+        """A purchase with the card in the slot."""
+        return self.purchase(card, minor, **{"f22": "051" if more.get("pin", PIN_DIGITS) else "052"} | more)
+
+    def offline(self, card: Plastic, minor: int, *, currency: str = "156", **more) -> Message:
+        """The advice of what a card has approved by itself."""
+        tags = {"t9F27": b"\x40", "t9F10": issuer_data(card, "03900000")}
+        tags |= {name: value for name, value in more.items() if name[0] == "t"}
+        fields = self._common(card, minor, currency, more.get("day", TODAY))
+        fields |= {3: "000000", 22: "072", 14: card.expiry, 55: card.chip(minor, currency, **tags)}
+        return Message("0220", self._odd(fields, more))
+
+    def script_result(self, payment: Message, results: str, **more) -> Message:
+        """0620: what the card made of the scripts that came with the answer to this payment; `results` is DF31 in hex."""
+        fields = self._common(Plastic(PAN(payment.text(2)), b""), int(payment.text(4)), payment.text(49), TODAY)
+        text, sent = payment.text, decode_field55(payment.binary(55))
+        fields |= {3: text(3), 22: text(22), 43: None}
+        identity = {"mti": payment.mti, "stan": text(11), "sent": text(7), "acquirer": text(32), "forwarder": text(33)}
+        fields[90] = OriginalData.of(**identity).encode()
+        told = {tag: sent[tag] for tag in (0x9F26, 0x9F10, 0x9F36, 0x82, 0x95, 0x9F1A, 0x9A, 0x9F33, 0x9F37)}
+        fields[55] = encode_field55(told | {0xDF31: bytes.fromhex(results)}, Message55.SCRIPT_NOTICE)
+        return Message("0620", self._odd({n: v for n, v in fields.items() if v is not None}, more))
 
     def balance(self, card: Plastic, **more) -> Message:
         return self.purchase(card, 0, code="310000", f4=None, **more)
@@ -314,10 +363,13 @@ class Bank:
         return Message("0820", self._odd(fields, more))
 
 
-def chip_of(message: Message) -> dict[int, bytes]:
-    from shanfu.emv import Message55
+def issuer_data(card: Plastic, cvr: str, *, cvn: int = 1) -> bytes:
+    """9F10 with this CVR."""
+    return bytes((7, card.dki, cvn)) + bytes.fromhex(cvr) + bytes((4 if card.algorithm is Algorithm.SM4 else 1,))
 
+
+def chip_of(message: Message) -> dict[int, bytes]:
     return decode_field55(message.binary(55), Message55.ANSWER)
 
 
-__all__ = ["Bank", "Plastic", "Policy", "chip_of"]
+__all__ = ["Bank", "Plastic", "Policy", "chip_of", "issuer_data"]

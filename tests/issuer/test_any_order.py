@@ -7,15 +7,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shanfu.iso8583 import Message
-from shanfu.issuer import balance, postings_of, trial_balance, unbalanced
+from shanfu.issuer import balance, cash_of, postings_of, trial_balance, unbalanced
+from shanfu.money import Money
 from tests.budget import examples
-from tests.issuer.bank import TODAY, TOMORROW, Bank
+from tests.issuer.bank import CNY, TODAY, TOMORROW, Bank
 
+LOADED = 2_000  # on the debit card; what is spent beyond it is booked too
 MESSAGES = st.lists(
     st.tuples(
         st.sampled_from(["debit", "credit"]),
         st.integers(1, 9).map(lambda hundreds: hundreds * 100),
-        st.sampled_from(["nothing", "void", "void tomorrow", "reversal", "refund", "void reversed"]),
+        st.sampled_from(["nothing", "void", "void tomorrow", "reversal", "refund", "void reversed", "offline"]),
     ),
     min_size=1,
     max_size=4,
@@ -25,6 +27,8 @@ MESSAGES = st.lists(
 def story(bank: Bank, step: tuple[str, int, str]) -> list[Message]:
     """A payment, and what the acquirer sends after it."""
     name, minor, then = step
+    if then == "offline":
+        return [bank.offline(bank.cards["debit"], minor)]
     payment = bank.purchase(bank.cards[name], minor, pin=None)
     void = bank.void(payment, day=TOMORROW if then == "void tomorrow" else TODAY)
     more = {
@@ -50,7 +54,7 @@ def test_any_order_any_repeats(plan: list, data: st.DataObject) -> None:
         bank = Bank(Path(folder), where=":memory:")
         for name, group, limit in (("debit", "lin", 0), ("credit", "chen", 2_000_000)):
             bank.customer(group, balance=0 if limit else 500_000, limit=limit)
-            bank.card(name, group)
+            bank.card(name, group, cash=None if limit else Money(LOADED, CNY))
         told = [story(bank, step) for step in plan]
         frames = [bank.sealed(message) for messages in told for message in messages]
         arrivals = data.draw(st.permutations(frames + data.draw(st.lists(st.sampled_from(frames), max_size=6))))
@@ -72,7 +76,9 @@ def test_any_order_any_repeats(plan: list, data: st.DataObject) -> None:
         bank.tick()
         check(bank)
         assert balance(bank.store, "chen/156").held_minor == 0
-        left = balance(bank.store, "lin/156").balance_minor + balance(bank.store, "chen/156").balance_minor
+        [cash] = cash_of(bank.store, bank.hsm, bank.cards["debit"].pan)
+        assert LOADED - cash.balance_minor == sum(minor for _, minor, then in plan if then == "offline"), "each once"
+        left = cash.balance_minor + sum(balance(bank.store, name).balance_minor for name in ("lin/156", "chen/156"))
         assert left == 500_000 - due
         bank.store.close()
 

@@ -10,10 +10,17 @@ from shanfu.issuer import (
     CardReport,
     IssuerConfig,
     Policy,
+    ScriptKind,
+    ScriptOrder,
+    ScriptState,
+    balance,
     card_state,
+    cash_of,
     dry_run,
     journal_lines,
     list_accounts,
+    list_scripts,
+    order_script,
     payments_of,
     postings_of,
     report_card,
@@ -24,8 +31,9 @@ from shanfu.issuer import (
 )
 from shanfu.messages import CardEvent, Colour
 from shanfu.messages.issuing import CodeVerdict, TokenChanges
+from shanfu.money import Money
 from shanfu.store import differences
-from tests.issuer.bank import BANK, TODAY, Bank
+from tests.issuer.bank import BANK, CNY, TODAY, Bank
 from tests.issuer.service import CUSTOMER, MINUTE_MS, MOBILE, Service
 from tests.issuer.test_phones import paid
 
@@ -58,6 +66,28 @@ def test_a_day_at_the_bank(where: str, tmp_path: Path, buckets: int) -> None:
     assert len(journal_lines(bank.store, TODAY)) == 12
     assert len(statement(bank.store, "lin/156")) == 7
     assert card_state(bank.store, bank.hsm, debit.pan).pin_tries_left == 2
+    bank.store.close()
+
+
+@pytest.mark.parametrize("buckets", [1, 4])
+def test_chips_and_stripes(where: str, tmp_path: Path, buckets: int) -> None:
+    bank = Bank(tmp_path, IssuerConfig(institution=BANK, buckets=buckets), where)
+    bank.chip_keys()
+    bank.customer("lin")
+    card = bank.card("debit", "lin", cash=Money(10_000, CNY))
+    asked = ScriptOrder(kind=ScriptKind.PUT_DATA, tag=0x9F58, value=b"\x05")
+    order_script(bank.store, bank.hsm, card.pan, asked, now_ms=bank.clock.now_ms())
+    offline, inserted = bank.offline(card, 300), bank.insert(card, 1000)
+    told = [inserted, offline, bank.swipe(card, 200), bank.script_result(inserted, "2000000001"), offline]
+    assert [bank.code(message) for message in told] == ["00"] * 5
+    bank.restart()
+    assert bank.code(offline) == "00"
+    [order] = list_scripts(bank.store, bank.hsm, card.pan)
+    assert order.state is ScriptState.DONE
+    [cash] = cash_of(bank.store, bank.hsm, card.pan)
+    assert balance(bank.store, cash.account, buckets=buckets).balance_minor == 10_000 - 300
+    assert unbalanced(bank.store) == []
+    assert all(line.agrees for line in postings_of(bank.store, TODAY))
     bank.store.close()
 
 
