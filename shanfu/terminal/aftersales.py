@@ -15,10 +15,11 @@ from shanfu.money import Currency, Money
 from shanfu.pan import PAN
 from shanfu.terminal import pos_messages
 from shanfu.terminal.desk import Desk
-from shanfu.terminal.host import Failure, exchange, make_ready, reverse_pending, seal
+from shanfu.terminal.host import Failure, exchange, reverse_pending, seal
 from shanfu.terminal.journal import Kind, State, Transaction, stan_of
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 from shanfu.terminal.payment import settle_record
+from shanfu.terminal.readiness import make_ready
 from shanfu.terminal.receipt import Receipt
 from shanfu.terminal.slip import declined, slip_for
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 from shanfu.emv import TTQ
 from shanfu.errors import ConfigError
 from shanfu.money import Currency
+from shanfu.oda import CAKey
 
 __all__ = ["AIDParameters", "ReaderKind", "TerminalConfig", "unionpay_aids"]
 
@@ -43,6 +44,15 @@ class AIDParameters:
     floor: int | None = 0  # 9F1B
     transaction_limit: int | None = NO_LIMIT_MINOR  # DF20
     cvm_limit: int | None = 0  # DF21
+    tac_default: bytes = bytes.fromhex("D84000A800")  # DF11, as UnionPay acquirers download it
+    tac_online: bytes = bytes.fromhex("D84004F800")  # DF12
+    tac_denial: bytes = bytes.fromhex("0010000000")  # DF13
+    random_threshold: int = 0  # DF15, minor units
+    random_target_percent: int = 0  # DF17: how many of the small amounts go online though they need not
+    random_max_percent: int = 0  # DF16: the same just under the floor limit
+    ddol: bytes = bytes.fromhex("9F3704")  # DF14, for cards without one
+    online_pin: bool = True  # DF18
+    cash_limit: int | None = None  # 9F7B, e-cash
 
 
 def unionpay_aids(*, enrolled: bool, pin_free_minor: int = PIN_FREE_MINOR) -> tuple[AIDParameters, ...]:
@@ -71,6 +81,13 @@ class TerminalConfig:
     additional_capabilities: bytes = bytes.fromhex("6000F0A001")  # 9F40 (EMV B4 A3)
     serial: bytes = b""  # 9F1E, 8 characters; the terminal id unless given
     ttq: TTQ = field(default=TTQ.QPBOC | TTQ.CONTACT_PBOC | TTQ.ONLINE_PIN | TTQ.SIGNATURE)  # 9F66 without byte 2 b8, b7
+    ca_keys: tuple[CAKey, ...] = ()  # injected at installation; downloads come on top
+    accept_test_keys: bool = False  # never in a terminal that takes real money
+    offline_ceiling: int = 0  # how high a *downloaded* floor limit may be, minor units: downloads carry no MAC
+    exception_file: frozenset[str] = field(repr=False, default=frozenset())  # PANs that go online or are declined
+    stripe_fallback: bool = True  # the stripe of a chip card whose chip could not be read, online with PIN
+    fallback_ms: int = 120_000  # how long after the failed chip such a swipe counts as one
+    restarts: int = 0  # how often the terminal itself begins a wave again after "try again"; 0: the cashier does
     status_check: bool = False  # JR/T 0025.12 6.2: an amount of one currency unit asks online
     qpboc_extension: bool = False  # JR/T 0025.12 6.2: a zero amount is no reason to change the interface
     online_capable: bool = True
@@ -88,6 +105,9 @@ class TerminalConfig:
                 raise ConfigError(f"{name}: {text!r}, must be {size} characters (ISO 8583 DE41, DE42)")
         if not self.aids:
             raise ConfigError(f"terminal {self.terminal_id}: accepts no application, give at least one AID")
+        for limits in self.aids:
+            if not all(len(code) == 5 for code in (limits.tac_default, limits.tac_online, limits.tac_denial)):
+                raise ConfigError(f"AID {limits.aid.hex().upper()}: a terminal action code has 5 bytes (EMV B3 C5)")
         if self.reversal_sends < 1:
             raise ConfigError("reversal_sends: must be at least 1, an unsent reversal loses money")
 

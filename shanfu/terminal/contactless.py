@@ -1,4 +1,4 @@
-"""The wave (挥): from "present card" to an ARQC, as the entry point and kernel 7 prescribe.
+"""The wave (挥): from "present card" to a cryptogram, as the entry point and kernel 7 prescribe.
 
     pre-process -> present card -> PPSE -> candidates -> SELECT -> GPO -> the card may go
 
@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from shanfu.clock import local
 from shanfu.dialogue import Dialogue
 from shanfu.emv import CVM, CVM_RESULTS, DOL, TTQ, commands
-from shanfu.errors import DecodeError, LinkClosed, LinkError
+from shanfu.errors import LinkTimeout
 from shanfu.iso7816 import ResponseAPDU, StatusWord
 from shanfu.money import Money
 from shanfu.terminal.config import AIDParameters, ReaderKind
 from shanfu.terminal.desk import Desk
+from shanfu.terminal.endings import Ending, end, guarded, insert_card
 from shanfu.terminal.entry_point import Candidate, candidates, preprocess
-from shanfu.terminal.kernel7 import CardAnswer, Ending, pdol_of, read_gpo
+from shanfu.terminal.kernel7 import CardAnswer, pdol_of, read_gpo
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 
-__all__ = ["Tap", "admit", "tap", "transaction_values"]
+__all__ = ["Admitted", "Tap", "admit", "tap", "transaction_values"]
 
 Admitted = dict[AIDParameters, TTQ]
 FROM_CARD = frozenset({0x82, 0x9F10, 0x9F26, 0x9F27, 0x9F36, 0x9F63})  # a card does not speak for the terminal in field 55
@@ -31,7 +32,7 @@ FROM_CARD = frozenset({0x82, 0x9F10, 0x9F26, 0x9F27, 0x9F36, 0x9F63})  # a card 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tap:
-    """What a wave gave: an ARQC to send online, with the application it came from and the terminal's own values."""
+    """What a wave gave: a cryptogram, with the application it came from and the terminal's own values."""
 
     card: CardAnswer
     application: Candidate
@@ -48,43 +49,40 @@ def admit(desk: Desk, amount: Money) -> Admitted | Ending:
     """Pre-process every application; with none left the amount or the configuration asks for another interface."""
     config = desk.config
     if ReaderKind.CONTACTLESS not in config.readers:
-        return _insert(Reason.NO_READER)
-    results = {limits: preprocess(amount.minor, limits, config) for limits in config.aids}
+        return insert_card(Reason.NO_READER)
+    results = {limits: preprocess(amount.minor, limits, config) for limits in desk.aids}
     admitted = {limits: result.ttq for limits, result in results.items() if result.outcome is None}
-    return admitted or _insert(next(result.reason for result in results.values() if result.reason))
+    return admitted or insert_card(next(result.reason for result in results.values() if result.reason))
 
 
 def tap(desk: Desk, amount: Money, admitted: Admitted, *, transaction_type: int = 0) -> Dialogue[Tap | Ending]:
     """Ask the cardholder to present the card and lead it to its cryptogram."""
     desk.show(UIMessage.PRESENT_CARD)
-    try:
-        shared = yield from _candidates(desk, admitted)
-        if isinstance(shared, Ending):
-            return shared
-        found = yield from _run(desk, amount, shared, transaction_type=transaction_type)
-    except DecodeError as fault:  # an answer that is not even a status word
-        found = _bad_card(str(fault))
-    except LinkError:
-        found = Ending(outcome=Outcome.TRY_AGAIN, reason=Reason.CARD_REMOVED, ui=UIMessage.PRESENT_AGAIN)
-    if isinstance(found, Tap):
+    found = yield from guarded(_wave(desk, amount, admitted, transaction_type=transaction_type))
+    if isinstance(found, Tap) and not found.card.offline:  # a TC is followed by records
         desk.show(UIMessage.CARD_READ_OK)
     return found
+
+
+def _wave(desk: Desk, amount: Money, admitted: Admitted, *, transaction_type: int) -> Dialogue[Tap | Ending]:
+    shared = yield from _candidates(desk, admitted)
+    if isinstance(shared, Ending):
+        return shared
+    return (yield from _run(desk, amount, shared, transaction_type=transaction_type))
 
 
 def _candidates(desk: Desk, admitted: Admitted) -> Dialogue[list[Candidate] | Ending]:
     try:
         answer = yield from desk.ask_card("SELECT PPSE", commands.select_ppse())
-    except LinkClosed:  # it was there and went
-        raise
-    except LinkError:  # nothing in the field answers: no card, or one without an antenna
-        return _insert(Reason.NO_CARD)
+    except LinkTimeout:  # nothing in the field answers: no card, or one without an antenna
+        return insert_card(Reason.NO_CARD)
     if answer.sw == StatusWord.FUNCTION_NOT_SUPPORTED:  # JR/T 0025.5: a blocked card answers 6A81 to its first SELECT
-        return Ending(outcome=Outcome.END_APPLICATION, reason=Reason.APPLICATION_REFUSED, ui=UIMessage.TRY_ANOTHER_CARD)
+        return end(Reason.APPLICATION_REFUSED)
     if not answer.ok:
-        return _insert(Reason.NO_APPLICATION)
+        return insert_card(Reason.NO_APPLICATION)
     shared = candidates(answer.data, admitted)
     desk.tell("candidate list", applications=" ".join(f"{c.aid.hex().upper()} (kernel {c.kernel})" for c in shared))
-    return shared or _insert(Reason.NO_APPLICATION)
+    return shared or insert_card(Reason.NO_APPLICATION)
 
 
 def _run(desk: Desk, amount: Money, shared: list[Candidate], *, transaction_type: int) -> Dialogue[Tap | Ending]:
@@ -94,7 +92,8 @@ def _run(desk: Desk, amount: Money, shared: list[Candidate], *, transaction_type
         if not answer.ok:  # EMV CL B 3.3.3.5: select next
             desk.tell("select next", reason=Outcome.SELECT_NEXT)
             continue
-        values = transaction_values(desk, amount, candidate, transaction_type)
+        terminal = transaction_values(desk, amount, version=candidate.limits.version, transaction_type=transaction_type)
+        values = {**terminal, 0x9F66: bytes(candidate.ttq), 0x95: bytes(5)}  # JR/T 0025.12: TVR all zero in qPBOC
         return (yield from _kernel(desk, candidate, answer, values=values))
     return Ending(outcome=Outcome.TRY_ANOTHER_INTERFACE, reason=Reason.NO_APPLICATION, ui=UIMessage.OTHER_INTERFACE)
 
@@ -110,7 +109,7 @@ def _kernel(desk: Desk, application: Candidate, selected: ResponseAPDU, *, value
     if isinstance(found, Ending):
         return found
     desk.tell(
-        "kernel 7: ARQC, go online",
+        "kernel 7: TC, approved offline by the card" if found.offline else "kernel 7: ARQC, go online",
         cvm=found.cvm.value,
         atc=found.atc,
         application=application.aid.hex().upper(),
@@ -119,15 +118,13 @@ def _kernel(desk: Desk, application: Candidate, selected: ResponseAPDU, *, value
     return Tap(card=found, application=application, values=values)
 
 
-def transaction_values(desk: Desk, amount: Money, application: Candidate, transaction_type: int) -> dict[int, bytes]:
+def transaction_values(desk: Desk, amount: Money, *, version: bytes, transaction_type: int = 0) -> dict[int, bytes]:
     """Return the terminal's data elements for this transaction; the unpredictable number is drawn here (EMV B4 6.5.6)."""
     config, now = desk.config, local(desk.clock.now_ms())
     return {
-        0x9F66: bytes(application.ttq),
         0x9F02: bytes.fromhex(f"{amount.minor:012d}"),
         0x9F03: bytes(6),
         0x9F1A: bytes.fromhex(config.country.zfill(4)),
-        0x95: bytes(5),  # JR/T 0025.12: all zero in qPBOC online
         0x5F2A: bytes.fromhex(amount.currency.numeric.zfill(4)),
         0x9A: bytes.fromhex(now.strftime("%y%m%d")),
         0x9F21: bytes.fromhex(now.strftime("%H%M%S")),
@@ -139,14 +136,6 @@ def transaction_values(desk: Desk, amount: Money, application: Candidate, transa
         0x9F35: config.terminal_type,
         0x9F40: config.additional_capabilities,
         0x9F1E: config.device_serial,
-        0x9F09: application.limits.version,
+        0x9F09: version,
         0x9F4E: config.merchant_name.encode("ascii", "replace")[:20],
     }
-
-
-def _insert(reason: Reason) -> Ending:
-    return Ending(outcome=Outcome.TRY_ANOTHER_INTERFACE, reason=reason, ui=UIMessage.INSERT_CARD)
-
-
-def _bad_card(detail: str) -> Ending:
-    return Ending(outcome=Outcome.END_APPLICATION, reason=Reason.CARD_DATA, ui=UIMessage.TRY_ANOTHER_CARD, detail=detail)

@@ -14,10 +14,11 @@ from shanfu.errors import DecodeError
 from shanfu.events import Event, Events, nobody, trace_id
 from shanfu.iso7816 import CommandAPDU, ResponseAPDU
 from shanfu.iso8583 import POS, decode_pos, explain, masked
-from shanfu.terminal.config import TerminalConfig
+from shanfu.terminal.config import AIDParameters, TerminalConfig
 from shanfu.terminal.journal import Journal, stan_of
 from shanfu.terminal.masking import explain_apdu, explain_values, mask_apdu
 from shanfu.terminal.outcome import UIMessage
+from shanfu.terminal.parameters import ParameterBook
 
 __all__ = ["ACQUIRER", "CARD", "PIN_PAD", "Desk"]
 
@@ -35,7 +36,9 @@ class Desk:
     clock: Clock
     random: Callable[[int], bytes]
     events: Events
+    parameters: ParameterBook
     trace: str = field(default="")
+    chip_failed_ms: int | None = None  # when a chip could last not be read: for so long a swipe may be a fallback
 
     def name_next(self) -> None:
         """Give the coming transaction its trace: merchant, terminal, batch, trace number, local date."""
@@ -46,6 +49,11 @@ class Desk:
             stan=stan_of(self.journal.next_sequence),
             date=self.today,
         )
+
+    @property
+    def aids(self) -> tuple[AIDParameters, ...]:
+        """The applications that this terminal accepts, as installed or downloaded."""
+        return self.parameters.aids
 
     @property
     def today(self) -> str:

@@ -3,14 +3,16 @@
 `exchange` seals a request, asks, and judges the answer: whether it can be read, is this request's, has a right MAC. It
 returns an `Answer`, or a `Failure` with the reason that a reversal would give (98 no answer, 96 unreadable, A0 bad MAC).
 
-`make_ready` is what stands before every payment, in this order: signed in, nothing left to reverse. A reversal is sent up
-to `reversal_sends` times in all, counted durably before each sending; then it is left to reconciliation and blocks nobody.
+What stands before every payment is in `readiness.py`; sign-in and reversals are here. A reversal is sent up to
+`reversal_sends` times in all, counted durably before each sending; then it is left to reconciliation and blocks nobody.
 A link that is not there at all uses up no sending.
 
 Sources: ISO 8583:1987 4.3, UnionPay POS flow rules (public implementations).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from shanfu.dialogue import Ask, Dialogue
 from shanfu.errors import DecodeError, LinkClosed, LinkError
@@ -37,7 +39,6 @@ __all__ = [
     "Failure",
     "book",
     "exchange",
-    "make_ready",
     "reverse_pending",
     "seal",
     "sign_in",
@@ -45,7 +46,9 @@ __all__ = [
     "with_year",
 ]
 
+NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 REQUIRES_SIGN_IN = "3"  # the header is outside the MAC and may be anything: only this digit is looked at
+WANTS = {"4": "wants_keys", "5": "wants_parameters"}  # processing requirement -> what `downloads.py` is to do
 BATCH = slice(2, 8)  # of DE60
 
 
@@ -55,6 +58,7 @@ class Answer:
 
     message: Message
     code: ResponseCode
+    requirement: str = "0"  # the header's sixth digit: what the host wants the terminal to do next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +125,7 @@ def _judge(desk: Desk, title: str, request: Sealed, raw: bytes) -> Dialogue[Answ
             return Failure(reason=Reason.BAD_MAC, reversal=ReversalReason.BAD_MAC)
     if _wants_sign_in(received.header, code):
         yield from desk.journal.keep_state(signed_in=False)
-    return Answer(answer, code)
+    return Answer(answer, code, received.header[5])
 
 
 def _wants_sign_in(header: str, code: ResponseCode) -> bool:
@@ -142,17 +146,11 @@ def sign_in(desk: Desk) -> Dialogue[Answer | Failure]:
         desk.tell("sign-in: working keys or batch cannot be used", reason=str(Reason.NOT_SIGNED_IN))
         return Failure(reason=Reason.NOT_SIGNED_IN, sent=False)
     yield from desk.journal.open_batch(text[BATCH])
+    wanted = WANTS.get(answer.requirement)
+    if wanted is not None:
+        yield from desk.journal.keep_state(**{wanted: True})
     desk.tell("signed in", batch=text[BATCH])
     return answer
-
-
-def make_ready(desk: Desk) -> Dialogue[Reason | None]:
-    """Sign in if that is due and send what must be reversed; return why no payment can go out now, or None."""
-    for step in (sign_in_if_due, reverse_pending, sign_in_if_due):  # a reversal's answer may ask for a sign-in
-        reason = yield from step(desk)
-        if reason is not None:
-            return reason
-    return None
 
 
 def sign_in_if_due(desk: Desk) -> Dialogue[Reason | None]:
@@ -227,13 +225,23 @@ def _is_there(desk: Desk) -> Dialogue[bool]:
     return isinstance(answer, Answer)
 
 
-def book(desk: Desk, kept: Transaction, answer: Answer | Failure) -> Dialogue[Transaction]:
-    """Settle a kept transaction by the answer: approved, declined, or expired with what its reversal will say."""
+def book(
+    desk: Desk, kept: Transaction, answer: Answer | Failure, *, refused: bool = False, more: Mapping[str, object] = NOTHING_MORE
+) -> Dialogue[Transaction]:
+    """Settle a kept transaction by the answer: approved, declined, or expired with what its reversal will say.
+
+    `refused`: the card did not go along with an approval. `more` are further changes for the same record.
+    """
     if isinstance(answer, Failure):
-        return (yield from desk.journal.change(kept, state=State.EXPIRED, reversal_reason=answer.reversal.value))
+        return (yield from desk.journal.change(kept, state=State.EXPIRED, reversal_reason=answer.reversal.value, **more))
     message, code = answer.message, answer.code
-    facts = {"rrn": message.text(37, ""), "auth_code": message.text(38, "").strip(), "response_code": code.value}
-    if code is ResponseCode.PARTIAL_APPROVAL:  # DE60.6 said that we do not take these
+    facts: dict[str, object] = {
+        "rrn": message.text(37, ""),
+        "auth_code": message.text(38, "").strip(),
+        "response_code": code.value,
+    }
+    facts |= more
+    if refused or code is ResponseCode.PARTIAL_APPROVAL:  # DE60.6 said that we do not take these
         other = ReversalReason.OTHER.value
         return (yield from desk.journal.change(kept, state=State.EXPIRED, reversal_reason=other, **facts))
     state = State.APPROVED if code.approved else State.DECLINED

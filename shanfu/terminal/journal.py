@@ -11,6 +11,9 @@ WAITING at start was cut off: it is reversed before the next payment.
 The trace number comes from a sequence that never runs back; a transaction's own record carries it, so a payment costs
 two writes. The PAN inside is sealed at rest by the terminal's Memory, never shown, and dropped when the batch is closed.
 
+An approval that the card gave offline is kept APPROVED with the field 55 of its upload; an approval after which the card ran
+issuer scripts, with the field 55 of the script notice. Both fields are emptied when the acquirer has answered.
+
 Every record carries a format number: one of a newer version is refused (StoreVersion).
 """
 
@@ -27,7 +30,7 @@ from shanfu.iso8583 import Totals
 
 __all__ = ["Journal", "JournalLine", "Kind", "State", "TerminalState", "Transaction"]
 
-FORMAT = 1
+FORMAT = 2  # 1 had neither uploads nor script notices: their fields begin empty
 STATE = "state"
 PREFIX = "transaction-"
 LAST_STAN = 999_999
@@ -62,6 +65,8 @@ class TerminalState:
     signed_in: bool = False
     closed_batch: str = ""  # settled; its records are truncated, again at sign-in if a power cut came between
     settling: str = ""  # trace number of a settlement that has no answer yet
+    wants_keys: bool = False  # the acquirer has newer CA keys (processing requirement 4)
+    wants_parameters: bool = False  # … or newer application parameters (5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,12 @@ class Transaction:
     response_code: str = ""
     business_date: str = ""  # DE15 with its year, YYYYMMDD
     closed: bool = False
+    chip_condition: str = "0"  # DE60.5: 2 for the stripe of a card whose chip could not be read
+    upload_de55: bytes = field(repr=False, default=b"")  # approved offline: field 55 of the upload until it is answered
+    uploads: int = 0  # answers to uploads that were neither yes nor a final no
+    script_de55: bytes = field(repr=False, default=b"")  # field 55 of the script notice until it is answered
+    script_stan: str = ""
+    script_sends: int = 0
 
     @property
     def name(self) -> str:
@@ -110,6 +121,16 @@ class Transaction:
     def due(self) -> bool:
         """Whether something must go out for it before the next payment: a reversal, or an advice once more."""
         return self.state in (State.WAITING, State.EXPIRED) and not self.needs_reconciliation
+
+    @property
+    def upload_due(self) -> bool:
+        """Whether the acquirer has still to be told of this offline approval."""
+        return bool(self.upload_de55) and self.state is State.APPROVED
+
+    @property
+    def script_due(self) -> bool:
+        """Whether the issuer has still to be told what became of its scripts."""
+        return bool(self.script_de55)
 
     @property
     def given_up(self) -> bool:
@@ -140,6 +161,8 @@ class Journal:
         kept = (_decode(memory.read(name), Transaction) for name in names)
         self.transactions: dict[int, Transaction] = {}
         self._due: set[int] = set()
+        self._uploads: set[int] = set()
+        self._scripts: set[int] = set()
         self._batches: dict[str, set[int]] = {}
         self._highest = self.state.sequence
         for transaction in kept:
@@ -191,6 +214,8 @@ class Journal:
         self._highest = max(self._highest, sequence)
         self._batches.setdefault(transaction.batch, set()).add(sequence)
         (self._due.add if transaction.due else self._due.discard)(sequence)
+        (self._uploads.add if transaction.upload_due else self._uploads.discard)(sequence)
+        (self._scripts.add if transaction.script_due else self._scripts.discard)(sequence)
 
     def change(self, transaction: Transaction, **changes: object) -> Dialogue[Transaction]:
         """Write a changed transaction and return it."""
@@ -201,6 +226,20 @@ class Journal:
     def dues(self) -> list[Transaction]:
         """Transactions for which something must still go out, oldest first."""
         return [self.transactions[sequence] for sequence in sorted(self._due)]
+
+    def uploads(self) -> list[Transaction]:
+        """Offline approvals that the acquirer does not know yet, oldest first."""
+        return [self.transactions[sequence] for sequence in sorted(self._uploads)]
+
+    def script_notices(self) -> list[Transaction]:
+        """Transactions whose script results have not been told yet, oldest first."""
+        return [self.transactions[sequence] for sequence in sorted(self._scripts)]
+
+    def last_approved_minor(self, pan: str) -> int:
+        """The card's last approved payment of this batch, for the floor limit (EMV B3 10.6.1: split sales)."""
+        members = (self.transactions[sequence] for sequence in sorted(self._batches.get(self.state.batch, ()), reverse=True))
+        paid = (t.amount_minor for t in members if (t.pan, t.kind, t.state) == (pan, Kind.PURCHASE, State.APPROVED))
+        return next(paid, 0)
 
     def find(self, stan: str, *, batch: str = "") -> Transaction | None:
         """Return the latest transaction with this trace number, in the current batch unless another is named."""
@@ -214,9 +253,9 @@ class Journal:
         return sum(t.amount_minor for t in undoing if t.state is State.APPROVED or (t.is_advice and t.state in unknown))
 
     def totals(self, batch: str) -> Totals:
-        """Add up the approved transactions of a batch."""
+        """Add up the approved transactions of a batch; an offline approval that the acquirer refused is not in its totals."""
         members = (self.transactions[sequence] for sequence in self._batches.get(batch, ()))
-        approved = [t for t in members if t.state is State.APPROVED]
+        approved = [t for t in members if t.state is State.APPROVED and not t.needs_reconciliation]
         debits = [t.amount_minor for t in approved if t.kind is Kind.PURCHASE]
         returns = [t.amount_minor for t in approved if t.kind is not Kind.PURCHASE]
         return Totals(debit_minor=sum(debits), debit_count=len(debits), credit_minor=sum(returns), credit_count=len(returns))
@@ -224,7 +263,7 @@ class Journal:
     def truncate(self, *, older_than_ms: int) -> Dialogue[None]:
         """Drop card data from closed batches' transactions, and whole transactions that are old enough."""
         for transaction in list(self.transactions.values()):
-            if transaction.due:
+            if transaction.due or transaction.upload_due or transaction.script_due:
                 continue
             if transaction.closed and transaction.at_ms < older_than_ms:
                 yield Keep(_name(transaction), None)
@@ -271,6 +310,6 @@ def _encode(record: TerminalState | Transaction) -> bytes:
 def _decode(raw: bytes | None, kind: type[R]) -> R | None:
     if not raw:
         return None
-    if raw[0] != FORMAT:
+    if not 1 <= raw[0] <= FORMAT:
         raise StoreVersion(f"terminal journal: format {raw[0]}, this version reads {FORMAT}")
     return msgspec.msgpack.decode(raw[1:], type=kind)

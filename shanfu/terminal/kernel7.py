@@ -7,8 +7,8 @@ online payment, since the cryptogram comes back in the answer to GET PROCESSING 
     GPO     -> read_gpo          status word table, mandatory data, route, cryptogram type
     CTQ     -> choose_cvm        how the cardholder is verified
 
-9F27 does not come in that answer: it is synthesised from the CVR for field 55, where the TVR is all zero. Approval
-offline (TC with fDDA) and full PBOC over contactless end with a reason of their own. Bad data never raises here.
+9F27 does not come in that answer: it is synthesised from the CVR for field 55, where the TVR is all zero. A TC goes on in
+`offline.py`; full PBOC over contactless ends with a reason of its own. Bad data never raises here.
 
 Sources: JR/T 0025.12 6.5–7.8, EMV B3 6.5.8; rows marked unverified rest on one public kernel.
 """
@@ -21,11 +21,13 @@ from shanfu.emv import AIP, CTQ, CVM, DOL, FCI, TTQ, CryptogramType, IssuerAppli
 from shanfu.errors import DecodeError, Fault
 from shanfu.iso7816 import ResponseAPDU, StatusWord
 from shanfu.terminal.cvm import choose_cvm
+from shanfu.terminal.endings import Ending, bad_card, end
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 
-__all__ = ["GPO_STATUS", "CardAnswer", "Ending", "Route", "fdda_failed", "pdol_of", "read_gpo", "route_after_gpo"]
+__all__ = ["GPO_STATUS", "CardAnswer", "Route", "fdda_failed", "pdol_of", "read_gpo", "route_after_gpo"]
 
 MANDATORY = (0x82, 0x9F36, 0x57, 0x9F10, 0x9F26)  # JR/T 0025.12 6.5: of a qPBOC answer
+FOR_OFFLINE = (0x94,)  # JR/T 0025.12 6.5: with a TC, where the records are
 LENGTHS = {0x82: 2, 0x9F36: 2, 0x9F26: 8, 0x9F6C: 2, 0x5F34: 1, 0x9F63: 16}  # EMV B3 A1, JR/T 0025.12
 
 
@@ -37,16 +39,6 @@ class Route(StrEnum):
     CONTACTLESS_PBOC_FULL = "CONTACTLESS_PBOC_FULL"
     TC_OFFLINE = "TC_OFFLINE"
     TERMINATE = "TERMINATE"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """The tap is over without a request to the host."""
-
-    outcome: Outcome
-    reason: Reason
-    ui: UIMessage = UIMessage.DECLINED
-    detail: str = ""
 
 
 def _end(outcome: Outcome, reason: Reason, ui: UIMessage, detail: str = "") -> Ending:
@@ -63,7 +55,6 @@ GPO_STATUS: Mapping[int, Ending] = {  # JR/T 0025.12 6.5.3; any other word but 9
 ENDINGS: Mapping[Route, Ending] = {
     Route.AAC_DECLINE:           _end(Outcome.DECLINED,        Reason.CARD_DECLINED,    UIMessage.DECLINED),
     Route.CONTACTLESS_PBOC_FULL: _end(Outcome.END_APPLICATION, Reason.FULL_PBOC,        UIMessage.INSERT_CARD),
-    Route.TC_OFFLINE:            _end(Outcome.END_APPLICATION, Reason.OFFLINE_APPROVAL, UIMessage.INSERT_CARD),
     Route.TERMINATE:             _end(Outcome.END_APPLICATION, Reason.NO_CRYPTOGRAM,    UIMessage.TRY_ANOTHER_CARD),
 }
 # fmt: on
@@ -71,11 +62,12 @@ ENDINGS: Mapping[Route, Ending] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardAnswer:
-    """An ARQC and everything that goes online with it; `tags` are the card's values for field 55."""
+    """An ARQC or (`offline`) a TC, and everything that goes to the host with it; `tags` are the card's values."""
 
     track2: Track2
     tags: Mapping[int, bytes] = field(repr=False)
     cvm: CVM
+    offline: bool = False
 
     @property
     def psn(self) -> str:
@@ -90,7 +82,7 @@ class CardAnswer:
 
     @property
     def cryptogram(self) -> str:
-        """The ARQC in hex."""
+        """The cryptogram in hex."""
         return self.tags[0x9F26].hex().upper()
 
 
@@ -99,7 +91,7 @@ def pdol_of(answer: ResponseAPDU) -> DOL | Ending:
     try:
         pdol = FCI.parse(answer.data).pdol
     except DecodeError as fault:
-        return _malformed(fault)
+        return bad_card(fault)
     if pdol is None or 0x9F66 not in pdol:
         return Ending(
             outcome=Outcome.TRY_ANOTHER_INTERFACE, reason=Reason.NO_APPLICATION, ui=UIMessage.OTHER_INTERFACE, detail="PDOL"
@@ -115,11 +107,11 @@ def read_gpo(answer: ResponseAPDU, ttq: TTQ) -> CardAnswer | Ending:
         tags = parse_gpo_response(answer.data)
         aip = AIP.parse(tags.get(0x82, b""))
         route = route_after_gpo(ttq, aip, iad=tags.get(0x9F10, b""), has_cryptogram=0x9F26 in tags)
-        if route is not Route.ARQC_ONLINE:
+        if route in ENDINGS:
             return ENDINGS[route]
-        return _online(tags, ttq)
+        return _answer(tags, ttq, offline=route is Route.TC_OFFLINE)
     except DecodeError as fault:
-        return _malformed(fault)
+        return bad_card(fault)
 
 
 def route_after_gpo(ttq: TTQ, aip: AIP, *, iad: bytes, has_cryptogram: bool) -> Route:
@@ -140,11 +132,12 @@ _ROUTES = {
 }
 
 
-def _online(tags: dict[int, bytes], ttq: TTQ) -> CardAnswer | Ending:
-    missing = [tag for tag in MANDATORY if not tags.get(tag)]
+def _answer(tags: dict[int, bytes], ttq: TTQ, *, offline: bool) -> CardAnswer | Ending:
+    if offline and TTQ.ONLINE_CRYPTOGRAM_REQUIRED in ttq:  # more than the terminal asked for
+        return Ending(outcome=Outcome.END_APPLICATION, reason=Reason.OFFLINE_APPROVAL, ui=UIMessage.INSERT_CARD)
+    missing = [tag for tag in MANDATORY + (FOR_OFFLINE if offline else ()) if not tags.get(tag)]
     if missing:
-        detail = " ".join(f"{tag:X}" for tag in missing)
-        return Ending(outcome=Outcome.END_APPLICATION, reason=Reason.MISSING_DATA, ui=UIMessage.TRY_ANOTHER_CARD, detail=detail)
+        return end(Reason.MISSING_DATA, detail=" ".join(f"{tag:X}" for tag in missing))
     for tag, length in LENGTHS.items():
         if tag in tags and len(tags[tag]) != length:
             what = f"{len(tags[tag])} bytes, must be {length}"
@@ -153,14 +146,11 @@ def _online(tags: dict[int, bytes], ttq: TTQ) -> CardAnswer | Ending:
     if 0x5A in tags and tags[0x5A].hex().rstrip("f") != track2.pan.digits:
         raise DecodeError("differs from the PAN in 57", path="5A", spec="EMV B3 7.5")
     ctq = CTQ.parse(tags[0x9F6C]) if 0x9F6C in tags else None
-    method = choose_cvm(ttq, ctq)
+    method = choose_cvm(ttq & ~TTQ.ONLINE_PIN if offline else ttq, ctq)  # JR/T 0025.12 7.6: no online PIN offline
     if method is None:
         return Ending(outcome=Outcome.DECLINED, reason=Reason.CVM_NOT_POSSIBLE)
-    return CardAnswer(track2=track2, tags={**tags, 0x9F27: CryptogramType.ARQC.cid}, cvm=method)
-
-
-def _malformed(fault: DecodeError) -> Ending:
-    return Ending(outcome=Outcome.END_APPLICATION, reason=Reason.CARD_DATA, ui=UIMessage.TRY_ANOTHER_CARD, detail=str(fault))
+    kind = CryptogramType.TC if offline else CryptogramType.ARQC
+    return CardAnswer(track2=track2, tags={**tags, 0x9F27: kind.cid}, cvm=method, offline=offline)
 
 
 def fdda_failed(ctq: CTQ | None, *, online_capable: bool, contact_interface: bool) -> Outcome:

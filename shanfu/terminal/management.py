@@ -15,8 +15,9 @@ from shanfu.errors import DecodeError
 from shanfu.iso8583 import Message, ResponseCode, SettlementTotals
 from shanfu.terminal import host, pos_messages
 from shanfu.terminal.desk import Desk
-from shanfu.terminal.host import Answer, Failure, exchange, make_ready
+from shanfu.terminal.host import Answer, Failure, exchange
 from shanfu.terminal.outcome import Outcome, Reason
+from shanfu.terminal.readiness import make_ready, send_kept
 from shanfu.terminal.receipt import Receipt
 from shanfu.terminal.slip import blank, declined
 
@@ -35,7 +36,7 @@ def sign_in(desk: Desk) -> Dialogue[Receipt]:
 
 def sign_off(desk: Desk) -> Dialogue[Receipt]:
     """Close the line: what is still to be reversed goes first; the sign-in state is cleared by a good answer."""
-    reason = yield from host.reverse_pending(desk)
+    reason = yield from send_kept(desk)
     if reason is not None:
         return declined(desk, "sign-off", reason)
     stan = yield from desk.journal.take_stan()
@@ -54,7 +55,7 @@ def echo(desk: Desk) -> Dialogue[Receipt]:
 
 def reverse_pending(desk: Desk) -> Dialogue[Receipt]:
     """Send every reversal and unanswered advice now, also those that had been left to reconciliation."""
-    reason = yield from host.reverse_pending(desk, also_given_up=True)
+    reason = (yield from host.reverse_pending(desk, also_given_up=True)) or (yield from send_kept(desk))
     left = [t for t in desk.journal.transactions.values() if t.due or t.given_up]
     if reason is not None or left:
         return declined(desk, "reversal", reason or Reason.NO_ANSWER)

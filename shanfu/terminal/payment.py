@@ -10,27 +10,29 @@ with the reason, and its reversal goes out before the next payment.
 Sources: EMV CL A 5.8, JR/T 0025.12 6–7, UnionPay POS flow rules.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from shanfu.dialogue import Ask, Dialogue
+from shanfu.dialogue import Dialogue
 from shanfu.emv import CVM, encode_field55
 from shanfu.errors import ConfigError, DecodeError
 from shanfu.iso8583 import EntryMode, Message, ResponseCode, parse_balances
 from shanfu.money import Currency, Money
-from shanfu.pan import mask_pan
 from shanfu.terminal import pos_messages
 from shanfu.terminal.config import ReaderKind
-from shanfu.terminal.contactless import Tap, admit, tap
-from shanfu.terminal.desk import PIN_PAD, Desk
-from shanfu.terminal.host import Answer, Failure, book, exchange, make_ready, seal
-from shanfu.terminal.journal import Kind, Transaction, stan_of
-from shanfu.terminal.kernel7 import Ending
+from shanfu.terminal.contactless import Admitted, Tap, admit, tap
+from shanfu.terminal.desk import Desk
+from shanfu.terminal.endings import Ending, guarded
+from shanfu.terminal.host import NOTHING_MORE, Answer, Failure, book, exchange, seal
+from shanfu.terminal.journal import Transaction, stan_of
+from shanfu.terminal.offline import approve_offline, may_wait, offline_possible, prove
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
-from shanfu.terminal.pin_pad import EnterPIN, PINCancelled, PINEntered
+from shanfu.terminal.readiness import ready_or_not
 from shanfu.terminal.receipt import Receipt
-from shanfu.terminal.slip import ended, slip_for
+from shanfu.terminal.slip import ended, purchase_record, slip_for
+from shanfu.terminal.verification import ask_online_pin
 
-__all__ = ["balance", "pay", "settle_record"]
+__all__ = ["balance", "concluded", "pay", "settle_record"]
 
 BALANCE_TYPE = 0x31  # 9C: as the first two digits of DE3
 WITH_PIN, WITHOUT_PIN = "1", "2"  # last digit of DE22
@@ -38,8 +40,13 @@ WITH_PIN, WITHOUT_PIN = "1", "2"  # last digit of DE22
 
 def pay(desk: Desk, amount: Money) -> Dialogue[Receipt]:
     """Take a payment from a waved card or phone."""
+    return concluded(desk, _pay(desk, amount))
+
+
+def concluded(desk: Desk, steps: Dialogue[Receipt]) -> Dialogue[Receipt]:
+    """Carry a payment to its end, show and tell it, and say how long it took."""
     started_ms = desk.clock.now_ms()
-    receipt = yield from _pay(desk, amount)
+    receipt = yield from steps
     if receipt.ui is not None:
         desk.show(receipt.ui)
     desk.tell(f"{receipt.title}: {receipt.outcome}", reason=str(receipt.reason or ""), code=receipt.response_code)
@@ -53,6 +60,8 @@ def _pay(desk: Desk, amount: Money) -> Dialogue[Receipt]:
         return wave
     kept = _transaction(desk, amount, wave)
     slip = _card_slip(desk, wave, kept, title="purchase", amount=amount)
+    if wave.tap.card.offline:
+        return (yield from approve_offline(desk, kept, wave.values55(kept.stan), slip=slip))
     field55 = encode_field55(wave.values55(kept.stan))
     request = pos_messages.purchase(desk.config, kept, wave.tap.card.track2, field55=field55, pin_block=wave.pin_block)
     sealed = yield from seal(desk, request)
@@ -88,33 +97,35 @@ def _wave(desk: Desk, amount: Money, *, title: str, ask_pin: bool = False) -> Di
     admitted = admit(desk, amount)
     if isinstance(admitted, Ending):
         return ended(desk, admitted, title=title, amount=amount)
-    reason = (yield from make_ready(desk)) or (Reason.BATCH_FULL if desk.journal.batch_full else None)
+    reason = yield from ready_or_not(desk)
     desk.name_next()  # a sign-in has used a trace number and may have opened a batch
-    if reason is not None:
-        ending = Ending(outcome=Outcome.DECLINED, reason=reason)
-        return ended(desk, ending, title=title, amount=amount)
-    found = yield from tap(desk, amount, admitted, transaction_type=BALANCE_TYPE if ask_pin else 0)
+    if reason is not None and not (may_wait(desk, reason) and offline_possible(admitted)):
+        return ended(desk, Ending(outcome=Outcome.DECLINED, reason=reason), title=title, amount=amount)
+    found = yield from _tapped(desk, amount, admitted, transaction_type=BALANCE_TYPE if ask_pin else 0, host=reason is None)
+    if isinstance(found, Tap) and not found.card.offline and reason is not None:
+        found = Ending(outcome=Outcome.DECLINED, reason=reason)
     if isinstance(found, Ending):
         return ended(desk, found, title=title, amount=amount)
     method = CVM.ONLINE_PIN if ask_pin else found.card.cvm
     if method is not CVM.ONLINE_PIN:
         return _Wave(tap=found, method=method, pin_block=None)
-    block = yield from _enter_pin(desk, found, amount)
+    block = yield from ask_online_pin(desk, found.card.track2.pan.digits, amount)
     if isinstance(block, Reason):
         return ended(desk, Ending(outcome=Outcome.DECLINED, reason=block), title=title, amount=amount)
     return _Wave(tap=found, method=method, pin_block=block)
 
 
-def _enter_pin(desk: Desk, found: Tap, amount: Money) -> Dialogue[bytes | Reason]:
-    desk.show(UIMessage.ENTER_PIN)
-    prompt = f"{amount} {UIMessage.ENTER_PIN.en}" if amount.minor else UIMessage.ENTER_PIN.en
-    reply = yield Ask(PIN_PAD, EnterPIN(prompt=prompt, pan=found.card.track2.pan.digits))
-    if isinstance(reply, PINEntered):
-        return reply.block
-    if isinstance(reply, PINCancelled):
-        return Reason.PIN_CANCELLED
-    yield from desk.journal.keep_state(signed_in=False)
-    return Reason.PIN_PAD_FAULT
+def _tapped(desk: Desk, amount: Money, admitted: Admitted, *, transaction_type: int, host: bool) -> Dialogue[Tap | Ending]:
+    """Tap, begin again as often as the terminal is told to, and see what an offline approval is worth."""
+    for restarts_left in range(desk.config.restarts, -1, -1):
+        found = yield from tap(desk, amount, admitted, transaction_type=transaction_type)
+        if isinstance(found, Tap) and found.card.offline:
+            found = yield from guarded(prove(desk, found, host=host))
+        if isinstance(found, Tap) or found.outcome is not Outcome.TRY_AGAIN or not restarts_left:
+            break
+        desk.tell("the wave begins again", reason=str(found.reason))  # EMV CL A 6.2: try again, start B
+        desk.show(found.ui)
+    return found
 
 
 def _card_slip(desk: Desk, wave: _Wave, kept: Transaction, *, title: str, amount: Money | None) -> Receipt:
@@ -132,19 +143,11 @@ def _card_slip(desk: Desk, wave: _Wave, kept: Transaction, *, title: str, amount
 
 def _transaction(desk: Desk, amount: Money, wave: _Wave) -> Transaction:
     """The record of a purchase, WAITING, complete enough to make its reversal from it alone."""
-    card, sequence = wave.tap.card, desk.journal.next_sequence
-    stan = stan_of(sequence)
-    return Transaction(
-        sequence=sequence,
-        kind=Kind.PURCHASE,
-        batch=desk.journal.state.batch,
-        stan=stan,
-        amount_minor=amount.minor,
-        currency=amount.currency.numeric,
-        at_ms=desk.clock.now_ms(),
-        date=desk.today,
+    card, stan = wave.tap.card, stan_of(desk.journal.next_sequence)
+    return purchase_record(
+        desk,
+        amount,
         pan=card.track2.pan.digits,
-        masked_pan=mask_pan(card.track2.pan.digits),
         expiry=card.track2.expiry,
         psn=card.psn,
         entry_mode=wave.entry_mode,
@@ -153,9 +156,11 @@ def _transaction(desk: Desk, amount: Money, wave: _Wave) -> Transaction:
     )
 
 
-def settle_record(desk: Desk, kept: Transaction, answer: Answer | Failure, *, slip: Receipt) -> Dialogue[Receipt]:
+def settle_record(
+    desk: Desk, kept: Transaction, answer: Answer | Failure, *, slip: Receipt, more: Mapping[str, object] = NOTHING_MORE
+) -> Dialogue[Receipt]:
     """Settle a kept transaction by the answer, or leave it to its reversal; return the receipt."""
-    booked = yield from book(desk, kept, answer)
+    booked = yield from book(desk, kept, answer, more=more)
     pending = booked.due and not booked.is_advice
     if isinstance(answer, Failure):
         code = answer.reversal.value

@@ -4,6 +4,7 @@ It answers typed commands; the payment dialogue sees PIN blocks and MACs, never 
 
     LoadKeys   the working keys of a sign-in answer (DE62) -> KeysLoaded, or Refused when a check value differs
     EnterPIN   asks the cardholder                         -> PINEntered (block under the PIK), or PINCancelled
+    EnterOfflinePIN  the same for the card in the slot     -> OfflinePINEntered (a VERIFY's data), or PINCancelled
     MakeMAC    MACs a request                              -> MACMade
     CheckMAC   checks an answer                            -> MACChecked
 
@@ -13,20 +14,35 @@ pad's own memory; clear keys live in this object only. `layout` names the form o
 Sources: ISO 9564-1 8.1 and 9.3.2 (PIN, format 0), UnionPay POS sign-in (DE62) and ECB MAC.
 """
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shanfu.crypto import PIN, Algorithm, Cipher, PinFormat, Place, ecb_mac, encipher_pin, verify_kcv, verify_mac
+from shanfu.crypto import (
+    PIN,
+    Algorithm,
+    Cipher,
+    PinFormat,
+    Place,
+    RSAPublicKey,
+    SM2PublicKey,
+    ecb_mac,
+    encipher_pin,
+    verify_kcv,
+    verify_mac,
+)
 from shanfu.dialogue import Memory
+from shanfu.emv import pin_data
 from shanfu.errors import DecodeError, IntegrityError, KeyUseError
 from shanfu.iso8583 import WorkingKey, parse_working_keys
 
 __all__ = [
-    "CheckMAC", "EnterPIN", "KeysLoaded", "LoadKeys", "MACChecked", "MACMade", "MakeMAC", "PINCancelled", "PINEntered",
-    "PinPad", "Refused",
+    "CheckMAC", "EnterOfflinePIN", "EnterPIN", "KeysLoaded", "LoadKeys", "MACChecked", "MACMade", "MakeMAC",
+    "OfflinePINEntered", "PINCancelled", "PINEntered", "PinPad", "Refused",
 ]  # fmt: skip
 
 RECORD = "working-keys"
+MIN_PIN_DATA = 17  # EMV B2 7.1: header, block, challenge
 PIN_ENTRIES = 3  # how often a PIN of the wrong length may be typed before the entry counts as cancelled
 
 
@@ -43,6 +59,15 @@ class EnterPIN:
 
     prompt: str
     pan: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnterOfflinePIN:
+    """Ask the cardholder for a PIN that the card verifies: enciphered under `key` with the card's challenge, plain without."""
+
+    prompt: str
+    key: RSAPublicKey | SM2PublicKey | None = None
+    challenge: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +98,13 @@ class PINEntered:
 
 
 @dataclass(frozen=True, slots=True)
+class OfflinePINEntered:
+    """The data of a VERIFY command: in a sealed device they go to the slot and nowhere else."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PINCancelled:
     """The cardholder pressed cancel, or typed no PIN of 4 to 12 digits."""
 
@@ -98,8 +130,8 @@ class Refused:
     why: str
 
 
-Command = LoadKeys | EnterPIN | MakeMAC | CheckMAC
-Reply = KeysLoaded | PINEntered | PINCancelled | MACMade | MACChecked | Refused
+Command = LoadKeys | EnterPIN | EnterOfflinePIN | MakeMAC | CheckMAC
+Reply = KeysLoaded | PINEntered | OfflinePINEntered | PINCancelled | MACMade | MACChecked | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +162,8 @@ class PinPad:
         """Carry out one command; what cannot be done is `Refused`, never an exception."""
         if isinstance(command, LoadKeys):
             return self._load(command.de62)
+        if isinstance(command, EnterOfflinePIN):
+            return self._enter_offline(command)
         if self._keys is None:
             return Refused("no working keys: sign in first")
         match command:
@@ -159,16 +193,45 @@ class PinPad:
         return key
 
     def _enter(self, command: EnterPIN, keys: _Keys) -> Reply:
+        pin = self._typed(command.prompt)
+        return PINEntered(encipher_pin(keys.pik, PinFormat.ISO0, pin, pan=command.pan)) if pin else PINCancelled()
+
+    def _enter_offline(self, command: EnterOfflinePIN) -> Reply:
+        pin = self._typed(command.prompt)
+        if pin is None:
+            return PINCancelled()
+        block = offline_block(pin)
+        if command.key is None:
+            return OfflinePINEntered(block)
+        try:
+            return OfflinePINEntered(_enciphered(command.key, block, command.challenge))
+        except DecodeError as fault:
+            return Refused(f"enciphered PIN: {fault}")
+
+    def _typed(self, prompt: str) -> PIN | None:
+        """The PIN of an entry; None when the cardholder cancels or types no PIN again and again."""
         for _ in range(PIN_ENTRIES):
-            typed = self._keypad(command.prompt)
+            typed = self._keypad(prompt)
             if typed is None:
-                return PINCancelled()
+                return None
             try:  # ISO 9564-1 8.1: 4 to 12 digits, anything else is typed again
-                pin = PIN(typed)
+                return PIN(typed)
             except DecodeError:
                 continue
-            return PINEntered(encipher_pin(keys.pik, PinFormat.ISO0, pin, pan=command.pan))
-        return PINCancelled()
+        return None
+
+
+def offline_block(pin: PIN) -> bytes:
+    """The block that a card compares: 2, length, digits, filled with F (EMV B3 6.5.12, table 24)."""
+    return bytes.fromhex(f"2{len(pin.digits):X}{pin.digits}".ljust(16, "F"))
+
+
+def _enciphered(key: RSAPublicKey | SM2PublicKey, block: bytes, challenge: bytes) -> bytes:
+    """Encipher block and challenge under the card's key, with random filler under RSA (EMV B2 7.2)."""
+    if isinstance(key, SM2PublicKey):
+        return key.encrypt(pin_data(block, challenge))
+    filler = secrets.token_bytes(key.size - MIN_PIN_DATA)
+    return key.recover(pin_data(block, challenge, filler))
 
 
 def _is_right(mak: Cipher, mab: bytes, mac: bytes) -> bool:

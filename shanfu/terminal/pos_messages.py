@@ -28,8 +28,8 @@ from shanfu.terminal.config import TerminalConfig
 from shanfu.terminal.journal import Kind, Transaction
 
 __all__ = [
-    "balance", "differs", "echo", "matches", "purchase", "refund", "reversal", "reversal_field55", "settlement", "sign_in",
-    "sign_off", "void",
+    "balance", "differs", "download", "echo", "matches", "offline_upload", "purchase", "refund", "reversal", "reversal_field55",
+    "script_result", "settlement", "sign_in", "sign_off", "void",
 ]  # fmt: skip
 
 Fields = dict[int, str | bytes]
@@ -65,6 +65,14 @@ def echo(config: TerminalConfig, *, batch: str) -> Message:
     return Message(MTI.MANAGEMENT_ADVICE.value, _management(config, batch, ManagementCode.ECHO))
 
 
+def download(config: TerminalConfig, code: ManagementCode, *, batch: str, de62: bytes = b"") -> Message:
+    """Ask for the list of CA keys or applications, for one of them, or say that all have come; without MAC and trace number."""
+    asked = (ManagementCode.CA_KEY_QUERY, ManagementCode.CHIP_PARAMETERS_QUERY)
+    mti = MTI.MANAGEMENT_ADVICE if code in asked else MTI.MANAGEMENT
+    fields = _management(config, batch, code)
+    return Message(mti.value, {**fields, 62: de62} if de62 else fields)
+
+
 def settlement(config: TerminalConfig, totals: Totals, *, stan: str, batch: str) -> Message:
     """Compare the batch: domestic totals, then foreign ones (none here), each followed by the answer digit's place."""
     fields = _management(config, batch, ManagementCode.BATCH)
@@ -73,17 +81,31 @@ def settlement(config: TerminalConfig, totals: Totals, *, stan: str, batch: str)
 
 
 def purchase(config: TerminalConfig, kept: Transaction, card: Track2, *, field55: bytes, pin_block: bytes | None) -> Message:
-    """A payment with the card's data; DE64 is added when the message is sealed."""
-    return Message(
-        MTI.FINANCIAL.value, {**_money(config, kept), **_card(card, field55, pin_block), 14: kept.expiry, 23: kept.psn}
-    )
+    """A payment with the card's data; of a stripe there is neither DE23 nor DE55. DE64 is added when the message is sealed."""
+    own: Fields = {**_card(card, field55, pin_block), 14: kept.expiry, 23: kept.psn}
+    return Message(MTI.FINANCIAL.value, {**_money(config, kept), **{n: v for n, v in own.items() if v}})
+
+
+def offline_upload(config: TerminalConfig, kept: Transaction) -> Message:
+    """Tell a payment that the card has approved with its TC, from the record alone."""
+    text = _de60(config, MessageType.CHIP_OFFLINE, kept)
+    fields: Fields = {**_money(config, kept), 14: kept.expiry, 23: kept.psn, 55: kept.upload_de55, 60: text}
+    return Message(MTI.BATCH_UPLOAD.value, {n: v for n, v in fields.items() if v})
+
+
+def script_result(config: TerminalConfig, kept: Transaction) -> Message:
+    """Tell what became of the issuer's scripts, from the record alone; it has a trace number of its own."""
+    reference = PosDE61(batch=kept.batch, trace=kept.stan, date=kept.date[4:]).encode()
+    text = PosDE60(message_type=MessageType.MANAGEMENT, batch=kept.batch, management=ManagementCode.SCRIPT_RESULT).encode()
+    own: Fields = {11: kept.script_stan, 23: kept.psn, 37: kept.rrn, 55: kept.script_de55, 60: text, 61: reference}
+    return Message(MTI.SCRIPT_RESULT.value, {**_money(config, kept), **{n: v for n, v in own.items() if v}})
 
 
 def balance(config: TerminalConfig, asked: Transaction, card: Track2, *, field55: bytes, pin_block: bytes | None) -> Message:
     """A balance inquiry: a purchase without an amount. `asked` is never kept, since nothing can have moved."""
     fields = dict(purchase(config, asked, card, field55=field55, pin_block=pin_block).fields)
     del fields[4]
-    own = {3: ProcessingCode.BALANCE.value, 60: _de60(config, MessageType.BALANCE, asked.batch)}
+    own = {3: ProcessingCode.BALANCE.value, 60: _de60(config, MessageType.BALANCE, asked)}
     return Message(MTI.FINANCIAL.value, {**fields, **own})
 
 
@@ -154,7 +176,7 @@ def _money(config: TerminalConfig, kept: Transaction) -> Fields:
         41: config.terminal_id,
         42: config.merchant_id,
         49: kept.currency,
-        60: _de60(config, message_type, kept.batch),
+        60: _de60(config, message_type, kept),
     }
 
 
@@ -169,12 +191,12 @@ def _management(config: TerminalConfig, batch: str, code: str) -> Fields:
     return {41: config.terminal_id, 42: config.merchant_id, 60: text}
 
 
-def _de60(config: TerminalConfig, message_type: MessageType, batch: str) -> str:
+def _de60(config: TerminalConfig, message_type: MessageType, kept: Transaction) -> str:
     return PosDE60(
         message_type=message_type,
-        batch=batch,
+        batch=kept.batch,
         management=ManagementCode.TRANSACTION,
         read_capability=config.read_capability,
-        chip_condition="0",
+        chip_condition=kept.chip_condition,
         partial_approval="0",
     ).encode()

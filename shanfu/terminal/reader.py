@@ -1,16 +1,23 @@
 """The card reader as a peer: it powers the card that lies in its field or slot and carries one APDU there and back.
 
-A card that is not there, or that has no antenna, is silent (LinkTimeout). A card that is taken away is gone from that
-APDU on (LinkClosed): whether it carried the last command out, the terminal cannot know. `tear_after` takes it away by
-itself after so many commands, for those who want to see a torn tap.
+A card that is not there, or that has no antenna or no contacts, is silent (LinkTimeout), as is one that stops answering. A card
+that is taken away is gone from that APDU on (LinkClosed): whether it carried the last command out, the terminal cannot know.
+Two cards in one field disturb one another and none is read (TwoCards). `tear_after` and `silent_after` make a card leave
+or fall silent by itself after so many commands, for those who want to see a torn tap or a half-read chip.
+
+Source: EMV CL D (collision detection), ISO/IEC 7816-3 (a mute card).
 """
 
 from typing import Protocol
 
 from shanfu.card import Interface
-from shanfu.errors import LinkClosed, LinkTimeout
+from shanfu.errors import LinkClosed, LinkError, LinkTimeout
 
-__all__ = ["PresentedCard", "Reader"]
+__all__ = ["PresentedCard", "Reader", "TwoCards"]
+
+
+class TwoCards(LinkError):
+    """More than one card answers in the field."""
 
 
 class PresentedCard(Protocol):
@@ -34,31 +41,47 @@ class Reader:
 
     def __init__(self, interface: Interface = Interface.CONTACTLESS) -> None:
         self.interface = interface
-        self._card: PresentedCard | None = None
-        self._left: int | None = None
+        self._cards: list[PresentedCard] = []
+        self._tear: int | None = None
+        self._silent: int | None = None
         self._taken = False
 
-    def present(self, card: PresentedCard, *, tear_after: int | None = None) -> None:
-        """Bring a card; with `tear_after` it carries out that many commands and leaves before the last answer comes."""
-        self._card = card if card.power_on(self.interface) else None
-        self._left, self._taken = tear_after, False
+    def present(self, card: PresentedCard, *, tear_after: int | None = None, silent_after: int | None = None) -> None:
+        """Bring a card; it takes the place of the last one.
+
+        With `tear_after` it carries out that many commands and leaves before the last answer comes; with `silent_after`
+        it answers that many and then no more.
+        """
+        self._cards = [card] if card.power_on(self.interface) else []
+        self._tear, self._silent, self._taken = tear_after, silent_after, False
+
+    def present_too(self, card: PresentedCard) -> None:
+        """Bring another card into the field beside the first: while both are there, none can be read."""
+        self._cards += [card] if card.power_on(self.interface) else []
 
     def remove(self) -> None:
-        """Take the card away."""
-        if self._card is not None:
-            self._card.power_off()
-        self._card, self._taken = None, True
+        """Take everything away."""
+        for card in self._cards:
+            card.power_off()
+        self._cards, self._taken = [], True
 
     def ask(self, command: bytes) -> bytes:
-        """Carry one command; raises LinkTimeout when no card answers, LinkClosed when it has been taken away."""
-        if self._card is None:
+        """Carry one command.
+
+        Raises LinkTimeout when no card answers, LinkClosed when it has been taken away, TwoCards when it is not alone.
+        """
+        if not self._cards:
             if self._taken:
                 raise LinkClosed("the card has left the field")
             raise LinkTimeout("no card answers in the field")
-        answer = self._card.answer(command)
-        if self._left is not None:
-            self._left -= 1
-            if self._left <= 0:
-                self.remove()
-                raise LinkClosed("the card left the field before its answer came")
+        if len(self._cards) > 1:
+            raise TwoCards("more than one card in the field")
+        if self._silent == 0:
+            raise LinkTimeout("the card does not answer any more")
+        answer = self._cards[0].answer(command)
+        self._silent = None if self._silent is None else self._silent - 1
+        self._tear = None if self._tear is None else self._tear - 1
+        if self._tear is not None and self._tear <= 0:
+            self.remove()
+            raise LinkClosed("the card left the field before its answer came")
         return answer

@@ -51,6 +51,8 @@ class Receipt:
     trace_id: str = ""
     duration_ms: int = 0
     reversal_pending: bool = False
+    offline: bool = False  # the card approved; the acquirer is told later
+    card_checked_pin: bool = False  # by the chip, plain or enciphered
     ask_issuer: bool = False  # approved, but the issuer is to be asked to confirm
     balances: tuple[Money, ...] = ()
     totals: Totals | None = None
@@ -86,6 +88,7 @@ WORDS = {
 }
 TITLES = {
     "balance":    ("BALANCE INQUIRY", "余额查询"),
+    "download":   ("PARAMETER DOWNLOAD", "参数下载"),
     "echo":       ("ECHO TEST",       "回响测试"),
     "purchase":   ("SALE",            "消费"),
     "refund":     ("REFUND",          "退货"),
@@ -146,6 +149,8 @@ def _foot(receipt: Receipt, zh: bool) -> list[str]:
     chip = [f"AID: {r.aid}  ATC: {r.atc}", f"{WORDS['cryptogram'][zh]}: {r.cryptogram}"] if r.aid and r.atc else []
     if r.reversal_pending:
         return [*chip, WORDS["reversal"][zh]]
+    if r.approved and r.card_checked_pin:
+        chip.append(WORDS["pin"][zh])
     if not (r.approved and r.cvm):
         return chip
     line = WORDS[VERIFIED[r.cvm]][zh]

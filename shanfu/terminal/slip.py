@@ -4,17 +4,19 @@ Dialogues complete them with `dataclasses.replace` when the answer is there. Who
 """
 
 from dataclasses import replace
+from typing import Any
 
 from shanfu.clock import local
 from shanfu.money import Currency, Money
+from shanfu.pan import mask_pan
 from shanfu.terminal.config import ReaderKind
 from shanfu.terminal.desk import Desk
-from shanfu.terminal.journal import Transaction
-from shanfu.terminal.kernel7 import Ending
+from shanfu.terminal.endings import Ending
+from shanfu.terminal.journal import Kind, Transaction, stan_of
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 from shanfu.terminal.receipt import Receipt
 
-__all__ = ["blank", "declined", "ended", "slip_for"]
+__all__ = ["blank", "declined", "ended", "purchase_record", "slip_for"]
 
 
 def blank(desk: Desk, title: str) -> Receipt:
@@ -47,7 +49,26 @@ def slip_for(desk: Desk, kept: Transaction, *, title: str) -> Receipt:
     )
 
 
-def ended(desk: Desk, ending: Ending, *, title: str, amount: Money | None) -> Receipt:
+def purchase_record(desk: Desk, amount: Money, **facts: Any) -> Transaction:
+    """The record of a payment, WAITING; `facts` are the card's, complete enough to make its reversal from it alone."""
+    sequence = desk.journal.next_sequence
+    return Transaction(
+        sequence=sequence,
+        kind=Kind.PURCHASE,
+        batch=desk.journal.state.batch,
+        stan=stan_of(sequence),
+        amount_minor=amount.minor,
+        currency=amount.currency.numeric,
+        at_ms=desk.clock.now_ms(),
+        date=desk.today,
+        masked_pan=mask_pan(facts["pan"]),
+        **facts,
+    )
+
+
+def ended(
+    desk: Desk, ending: Ending, *, title: str, amount: Money | None, reader: ReaderKind = ReaderKind.CONTACTLESS
+) -> Receipt:
     """The receipt of a transaction that ended at the terminal: nothing was sent."""
     desk.tell(f"{title} ends here: {ending.outcome}", reason=str(ending.reason), detail=ending.detail)
     return replace(
@@ -57,7 +78,7 @@ def ended(desk: Desk, ending: Ending, *, title: str, amount: Money | None) -> Re
         detail=ending.detail,
         ui=ending.ui,
         amount=amount,
-        interface=ReaderKind.CONTACTLESS.value,
+        interface=reader.value,
     )
 
 

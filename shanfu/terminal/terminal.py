@@ -13,12 +13,14 @@ from shanfu.dialogue import Dialogue, Memory
 from shanfu.events import Events, nobody
 from shanfu.money import Currency, Money
 from shanfu.pan import PAN
-from shanfu.terminal import aftersales, management, payment
+from shanfu.terminal import aftersales, contact, downloads, management, payment
 from shanfu.terminal import swipe as stripe
 from shanfu.terminal.config import TerminalConfig
 from shanfu.terminal.desk import Desk
 from shanfu.terminal.journal import Journal, JournalLine, Transaction
+from shanfu.terminal.parameters import ParameterBook, Parameters
 from shanfu.terminal.receipt import Receipt
+from shanfu.terminal.selection import Choose, first_of
 
 __all__ = ["Terminal"]
 
@@ -36,7 +38,14 @@ class Terminal:
         events: Events = nobody,
     ) -> None:
         self.config = config
-        self._desk = Desk(config=config, journal=Journal(memory), clock=clock, random=random, events=events)
+        self._desk = Desk(
+            config=config,
+            journal=Journal(memory),
+            parameters=ParameterBook(config, memory),
+            clock=clock,
+            random=random,
+            events=events,
+        )
 
     @property
     def journal(self) -> Journal:
@@ -51,6 +60,10 @@ class Terminal:
         """Take a payment by wave."""
         return payment.pay(self._desk, amount)
 
+    def insert(self, amount: Money, *, choose: Choose = first_of, force_online: bool = False) -> Dialogue[Receipt]:
+        """Take a payment from an inserted card; `choose` picks among its applications, by their labels."""
+        return contact.insert(self._desk, amount, choose=choose, force_online=force_online)
+
     def balance(self, currency: Currency | None = None) -> Dialogue[Receipt]:
         """Show the balance of a waved card; its PIN is asked."""
         return payment.balance(self._desk, currency)
@@ -63,9 +76,17 @@ class Terminal:
         """Give money back for a payment; `card` is needed once its batch is closed."""
         return aftersales.refund(self._desk, original, amount, card=card)
 
-    def swipe(self, track2: str, amount: Money) -> Receipt:
-        """Judge a swiped card; it never leads to a payment here."""
-        return stripe.swipe(self._desk, track2, amount)
+    def swipe(self, track2: str, amount: Money, *, track1: str = "") -> Dialogue[Receipt]:
+        """Judge a swiped card; it pays only after its chip has failed here."""
+        return stripe.swipe(self._desk, track2, amount, track1=track1)
+
+    def download(self) -> Dialogue[Receipt]:
+        """Fetch the acquirer's CA keys and application parameters."""
+        return downloads.download(self._desk)
+
+    def parameters(self) -> Parameters:
+        """The applications and CA keys in force."""
+        return self._desk.parameters.in_force
 
     def sign_in(self) -> Dialogue[Receipt]:
         """Get a batch and working keys."""
@@ -84,5 +105,5 @@ class Terminal:
         return management.settle(self._desk)
 
     def reverse_pending(self) -> Dialogue[Receipt]:
-        """Send all outstanding reversals now."""
+        """Send all outstanding reversals, script results and offline approvals now."""
         return management.reverse_pending(self._desk)

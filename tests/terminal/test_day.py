@@ -266,7 +266,8 @@ def test_swipe(track: str, readers: str, outcome: Outcome, reason: Reason, ui: U
         "all": frozenset(ReaderKind), "contact": frozenset({ReaderKind.CONTACT, ReaderKind.STRIPE}), "none": frozenset(),
     }  # fmt: skip
     shop = Shop(settings=config(readers=kinds[readers]))
-    receipt = shop.terminal.swipe(track, yuan("1.00"))
+    receipt = shop.drive(shop.terminal.swipe(track, yuan("1.00")))
+    assert not shop.host.asked
     assert (receipt.outcome, receipt.reason, receipt.ui, receipt.interface) == (outcome, reason, ui, "stripe")
 
 

@@ -108,6 +108,6 @@ def test_the_pin_pad_keeps_its_working_keys() -> None:
 
 
 def test_records_of_a_newer_version_are_refused() -> None:
-    memory = DictMemory({"state": b"\x02whatever"})
-    with pytest.raises(StoreVersion, match="format 2, this version reads 1"):
+    memory = DictMemory({"state": b"\x03whatever"})
+    with pytest.raises(StoreVersion, match="format 3, this version reads 2"):
         Terminal(config(), memory, clock=Shop().clock)
