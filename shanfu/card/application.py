@@ -7,11 +7,17 @@ given to it. All that it must remember is durable before it answers.
 Called by `card.py` and by secure elements and wallets. Sources: JR/T 0025.5, JR/T 0025.12, EMV Book 1 11.3, EMV Book 3 6.5.
 """
 
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from shanfu.card.authenticate import get_challenge
 from shanfu.card.chip import Chip, refuse
 from shanfu.card.commands import COMMANDS, CommandTable, lookup
 from shanfu.card.image import CardImage, Interface
 from shanfu.card.keys import CardKeys, ChipKeyRing, KeyRing
 from shanfu.card.live import LiveData, image_in
+from shanfu.card.session import Session
 from shanfu.card.state import Event, State, after
 from shanfu.dialogue import Memory
 from shanfu.emv import FCI, DirectoryEntry
@@ -31,14 +37,22 @@ def select_status(*, blocked: bool) -> StatusWord:
 class Application:
     """One personalised application, read from `memory` by its AID; belongs to one thread.
 
-    `ring` and `commands` are a chip's own unless given. `NotFound` if the memory has no such application, DecodeError if
-    its image is damaged.
+    `ring` is a chip's own unless given; `commands` are those of a tap unless the longer table of a card is given. `NotFound`
+    if the memory has no such application, DecodeError if its image is damaged.
     """
 
-    def __init__(self, memory: Memory, aid: bytes, *, ring: KeyRing | None = None, commands: CommandTable = COMMANDS) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        aid: bytes,
+        *,
+        ring: KeyRing | None = None,
+        commands: CommandTable = COMMANDS,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
         image, live = CardImage.read(image_in(memory, aid)), LiveData(memory, aid)
         own = ring or ChipKeyRing(live, image.algorithm, CardKeys.parse(image.keys))
-        self._chip = Chip(image=image, live=live, ring=own)
+        self._chip = Chip(image=image, live=live, ring=own, random=random)
         self._commands = commands
         self._interface = Interface.CONTACT
         self.state = State.INERT
@@ -56,10 +70,11 @@ class Application:
         """On which interfaces it can be selected."""
         return frozenset(self._chip.image.fci)
 
-    def entry(self) -> DirectoryEntry:
-        """Return its line in the contactless directory (EMV CL B 3.3.2)."""
-        fci = FCI.parse(self._chip.image.fci[Interface.CONTACTLESS])
-        return DirectoryEntry(aid=self.aid, label=fci.label, priority=fci.priority)
+    def entry(self, interface: Interface = Interface.CONTACTLESS) -> DirectoryEntry:
+        """Return its line in a directory (EMV CL B 3.3.2; EMV B1 12.2.3, where the preferred name is told too)."""
+        fci = FCI.parse(self._chip.image.fci[interface])
+        name = fci.preferred_name if interface is Interface.CONTACT else None
+        return DirectoryEntry(aid=self.aid, label=fci.label, priority=fci.priority, preferred_name=name)
 
     def select(self, interface: Interface) -> ResponseAPDU:
         """Answer SELECT with the FCI of this interface; 6283 if blocked or if no transaction is left (EMV B1 11.3.5).
@@ -68,12 +83,14 @@ class Application:
         """
         blocked = self._chip.live.blocked or self._chip.ring.exhausted()
         self.state = after(self.state, Event.SELECT_BLOCKED if blocked else Event.SELECT)
+        self._chip = replace(self._chip, session=Session())
         self._interface = interface
         return ResponseAPDU(self._chip.image.fci[interface], select_status(blocked=blocked))
 
     def reset(self) -> None:
         """Become inert: power is lost, or another application is selected."""
         self.state = after(self.state, Event.RESET)
+        self._chip = replace(self._chip, session=Session())
 
     def answer(self, command: CommandAPDU) -> ResponseAPDU:
         """Answer a command other than SELECT; a StoreError leaves the state as it was."""
@@ -83,6 +100,12 @@ class Application:
         if self.state not in row.states:
             return refuse(StatusWord.CONDITIONS_NOT_SATISFIED)
         response = row.handler(self._chip, self._interface, command)
+        session = self._chip.session
+        if row.handler is not get_challenge:
+            session.challenge = b""  # EMV B3 6.5.6.1: good for the next command alone
+        if session.rewritten:
+            self._chip = replace(self._chip, image=CardImage.read(self._chip.live.groupings()))
+            session.rewritten = False
         if response.ok and row.then is not None:
-            self.state = after(self.state, row.then)
+            self.state = after(self.state, row.then(session))
         return response

@@ -2,22 +2,25 @@
 
 `power_on` is the field of an antenna or the contacts of a slot; it gives the answer to reset, or nothing where the card has
 no such interface: a contact-only card in a field is silent. While powered, `answer` takes any bytes and never raises. The
-card keeps the contactless directory (PPSE) and answers SELECT; everything else is the selected application's.
+card keeps the directories (PPSE, and PSE over contacts) and answers SELECT; everything else is the selected application's.
+A blocked card selects nothing any more.
 
 Called by readers and by the sandbox. Sources: EMV Book 1 8 (answer to reset), 11.3 and 12.3 (selection), EMV CL Book B 3.3,
 EMV CL Book D (answer to select), ISO/IEC 7816-4 5.1.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from shanfu.card.application import Application
 from shanfu.card.chip import refuse
-from shanfu.card.commands import COMMANDS, SELECT, lookup
+from shanfu.card.commands import COMMANDS, CONTACT_COMMANDS, SELECT, lookup
+from shanfu.card.contact import ContactDirectory
 from shanfu.card.image import Interface
-from shanfu.card.live import aids_in
+from shanfu.card.live import aids_in, card_blocked
 from shanfu.dialogue import Memory
-from shanfu.emv import PPSE, ppse_fci
+from shanfu.emv import PPSE, PSE, DirectoryEntry, ppse_fci
 from shanfu.errors import DecodeError, StoreError
 from shanfu.iso7816 import CommandAPDU, ResponseAPDU, StatusWord
 
@@ -51,7 +54,7 @@ class Card:
     """The applications that `memory` holds, behind the interfaces that the plastic has (by default all they can use).
 
     One thread; the caller closes nothing. `StoreVersion` if a newer card wrote the memory. A device that is no plastic gives
-    the `applications` themselves.
+    the `applications` themselves. `directory_sfi` is the file of the contact directory (1 to 10), `random` gives challenges.
     """
 
     def __init__(
@@ -60,13 +63,22 @@ class Card:
         *,
         interfaces: Collection[Interface] | None = None,
         applications: Sequence[Application] = (),
+        directory_sfi: int = 1,
+        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        stored = [] if memory is None else [Application(memory, aid) for aid in aids_in(memory)]
+        stored = (
+            []
+            if memory is None
+            else [Application(memory, aid, commands=CONTACT_COMMANDS, random=random) for aid in aids_in(memory)]
+        )
+        self._memory, self._commands = memory, COMMANDS if memory is None else CONTACT_COMMANDS
         self._applications = [*stored, *applications]
         usable = {face for application in self._applications for face in application.interfaces}
         self.interfaces: frozenset[Interface] = frozenset(usable if interfaces is None else usable & set(interfaces))
         self._power: Interface | None = None
         self._selected: Application | None = None
+        self._directory_sfi = directory_sfi
+        self._directory: ContactDirectory | None = None
 
     def __repr__(self) -> str:
         return f"Card({self._applications}, {', '.join(sorted(self.interfaces))})"
@@ -87,7 +99,7 @@ class Card:
         """Take power away: everything that is not in the memory is gone."""
         for application in self._applications:
             application.reset()
-        self._power = self._selected = None
+        self._power = self._selected = self._directory = None
 
     def answer(self, command: bytes) -> bytes:
         """Answer one command; any bytes get a status word, a card without power is silent."""
@@ -110,7 +122,9 @@ class Card:
             return self._select(command, interface)
         if self._selected is not None:
             return self._selected.answer(command)
-        row = lookup(COMMANDS, command)
+        if self._directory is not None:
+            return self._directory.answer(command)
+        row = lookup(self._commands, command)
         return refuse(row if isinstance(row, StatusWord) else StatusWord.CONDITIONS_NOT_SATISFIED)
 
     def _select(self, command: CommandAPDU, interface: Interface) -> ResponseAPDU:
@@ -118,15 +132,24 @@ class Card:
             return refuse(StatusWord.WRONG_P1P2)
         if len(command.data) not in NAME_BYTES:
             return refuse(StatusWord.WRONG_LENGTH)
+        if self._memory is not None and card_blocked(self._memory):
+            return refuse(StatusWord.FUNCTION_NOT_SUPPORTED)  # JR/T 0025.5, CARD BLOCK; the word is unverified
         if interface == Interface.CONTACTLESS and command.data == PPSE and command.p2 == FIRST:
             self._choose(None)
-            entries = (one.entry() for one in self._applications if interface in one.interfaces)
-            return ResponseAPDU(ppse_fci(sorted(entries, key=lambda entry: entry.rank)))
+            return ResponseAPDU(ppse_fci(self._entries(interface)))
+        if interface == Interface.CONTACT and command.data == PSE and command.p2 == FIRST:
+            self._choose(None)
+            self._directory = ContactDirectory(self._entries(interface), self._directory_sfi)
+            return self._directory.select()
         found = self._find(command.data, interface, after_selected=command.p2 == NEXT)
         if found is None:
             return refuse(StatusWord.FILE_NOT_FOUND)  # what was selected stays so (ISO 7816-4 11.1.1)
         self._choose(found)
         return found.select(interface)
+
+    def _entries(self, interface: Interface) -> list[DirectoryEntry]:
+        entries = (one.entry(interface) for one in self._applications if interface in one.interfaces)
+        return sorted(entries, key=lambda entry: entry.rank)
 
     def _find(self, name: bytes, interface: Interface, *, after_selected: bool) -> Application | None:
         """Find the first application whose AID begins with the name, or the next after the selected one (EMV B1 12.3.5)."""
@@ -138,4 +161,4 @@ class Card:
     def _choose(self, application: Application | None) -> None:
         if self._selected is not None and self._selected is not application:
             self._selected.reset()
-        self._selected = application
+        self._selected, self._directory = application, None

@@ -1,9 +1,9 @@
-"""What the card decides in a qPBOC tap: approve by the issuer (ARQC) or decline (AAC), and how to verify the cardholder.
+"""What the card decides in a qPBOC tap: ask the issuer (ARQC), approve by itself (TC) or decline (AAC), and the verification.
 
 `decide` is a pure function from what the terminal said (`Request`, out of the PDOL data) and what the card knows (`Risk`)
 to a `Verdict`. Its steps are those of the standard, top to bottom; the first that settles the matter ends it. Approval by
-the card alone (TC) needs a key for offline data authentication; a card without one goes online instead, and declines
-where the terminal cannot.
+the card alone (TC) needs a key for offline data authentication and a balance that covers the amount; a card without goes
+online instead, and declines where the terminal cannot.
 
 The findings (`Why`) name each reason in words for whoever studies a card; the issuer sees two of them as bits of the CVR.
 Called by `initiate.py`. Sources: JR/T 0025.12 (qPBOC, card risk management), JR/T 0025.5 (CVR). The order of the checks
@@ -34,6 +34,8 @@ class Why(StrEnum):
     OVER_BALANCE = "the amount is over the offline balance"
     ON_DEVICE = "the holder has been verified on the device"
     NO_OFFLINE_KEY = "nothing speaks against an offline payment, but the card has no key for it"
+    NO_OFFLINE_MONEY = "the card has no balance for offline payments in this currency"
+    PIN_IS_ONLINE = "the verification is a PIN that only the issuer can check"
     OFFLINE_ONLY = "the terminal cannot go online"
 
 
@@ -67,6 +69,7 @@ class Risk:
     new_card: bool
     single_limit: bytes | None
     balance: bytes | None
+    offline_key: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,9 @@ def decide(request: Request, risk: Risk) -> Verdict:
     if TTQ.ONLINE_CRYPTOGRAM_REQUIRED in request.ttq:
         why: tuple[Why, ...] = (Why.TERMINAL_ASKS,)
     else:
-        why = _offline_checks(request, risk) or (Why.NO_OFFLINE_KEY,)
+        why = _offline_checks(request, risk) or _offline_needs(request, risk, cvm)
+        if not why:
+            return _verdict(CryptogramType.TC, ctq, why)
         refused = Why.OTHER_CURRENCY in why and CardChecks.REFUSE_CURRENCY_MISMATCH in risk.checks
     if cvm is CVM.CDCVM:
         why = (*why, Why.ON_DEVICE)
@@ -127,6 +132,16 @@ def _offline_checks(request: Request, risk: Risk) -> tuple[Why, ...]:
     )
     # fmt: on
     return tuple(why for why, found in findings if found)
+
+
+def _offline_needs(request: Request, risk: Risk, cvm: CVM) -> tuple[Why, ...]:
+    """Return what a payment that nothing speaks against still lacks for an approval by the card (JR/T 0025.12)."""
+    if not risk.offline_key:
+        return (Why.NO_OFFLINE_KEY,)
+    low_value = bool(risk.checks & (CardChecks.LOW_VALUE | CardChecks.LOW_VALUE_AND_CUMULATIVE))
+    if not low_value or risk.balance is None or request.currency not in risk.currencies[:1]:
+        return (Why.NO_OFFLINE_MONEY,)
+    return (Why.PIN_IS_ONLINE,) if cvm is CVM.ONLINE_PIN else ()
 
 
 def _verdict(cryptogram: CryptogramType, ctq: CTQ, why: tuple[Why, ...]) -> Verdict:

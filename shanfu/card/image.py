@@ -7,9 +7,11 @@ as they were loaded: what a terminal reads is what the bureau wrote.
     01xx to 0Axx  record xx of the file with that SFI, in template 70    0Dxx, 0Exx  internal objects, in template 70
     9102, 9103    selection answer for contact, contactless (6F)         8000, 9000  3DES keys AC MAC ENC, check values
     9104, 9207    GPO data for contact, qPBOC (3DES)                     8002, 9002  the same for SM4
-    9114, 9217    the same for a card with SM4 keys                      9010        PIN tries left, PIN try limit
+    9114, 9217    the same for a card with SM4 keys                      8010        PIN block of the contact flow
+    9203, 9213    GPO data for e-cash in contact (3DES, SM4)             9010        PIN tries left, PIN try limit
+    9200          9F10 of GENERATE AC                                    8201-8205, 8100  the card's own key, RSA or SM2
 
-Groupings that this application does not use (9203, 9200, 8010 …) are kept and never shown.
+Groupings that this application does not use are kept and never shown.
 Sources: EMV CPS 1.1, JR/T 0025.10 (personalisation), data groupings of published PBOC personalisation scripts.
 """
 
@@ -20,9 +22,10 @@ from enum import StrEnum
 from typing import Final
 
 from shanfu.crypto import CardAlgorithm
-from shanfu.emv import AIP, CTQ, CVM, DOL, FCI, CardChecks, CVMList, IssuerApplicationData, parse_afl
-from shanfu.errors import DecodeError, Fault
+from shanfu.emv import AIP, CTQ, CVM, DOL, FCI, CardChecks, CVMList, IssuerApplicationData, parse_afl, parse_dol
+from shanfu.errors import DecodeError, Fault, KeyUseError
 from shanfu.iso7816 import TLV, parse, parse_flat
+from shanfu.oda import PrivateKey, load_icc_key
 
 __all__ = ["CHECK_VALUES", "KEYS", "QPBOC_PDOL", "CardImage", "GPOData", "Interface"]
 
@@ -32,6 +35,9 @@ CHECK_VALUES: Final = {CardAlgorithm.TDES: 0x9000, CardAlgorithm.SM4: 0x9002}
 QPBOC_PDOL: Final = bytes.fromhex("9F66049F02069F03069F1A0295055F2A029A039C019F3704")  # JR/T 0025.12, what the cryptogram needs
 
 LOG_TAGS: Final = (0x9F4D, 0xDF4D)
+ECASH_GROUPING: Final = {CardAlgorithm.TDES: 0x9203, CardAlgorithm.SM4: 0x9213}
+IAD_GROUPING: Final = 0x9200
+DEFAULT_DDOL: Final = DOL(((0x9F37, 4),))  # EMV B2 6.5.1: a card without 9F49 is asked with the terminal's default
 
 
 class Interface(StrEnum):
@@ -80,6 +86,13 @@ class CardImage:
     checks: CardChecks  # 9F68
     ctq: CTQ  # 9F6C: everything but the choice of verification
     cvms: tuple[CVM, ...]
+    iad: IssuerApplicationData | None = field(default=None, repr=False)  # the template of 9F10 in GENERATE AC
+    ecash: GPOData | None = None  # GPO data of an e-cash payment in contact
+    cdol: tuple[DOL, DOL] = (DOL(), DOL())  # 8C and 8D
+    ddol: DOL = DEFAULT_DDOL  # 9F49
+    edition: bytes = b""  # 9F08
+    logs: frozenset[int] = frozenset()  # SFIs that the card alone writes
+    icc: PrivateKey | None = field(default=None, repr=False)  # the card's own key for offline data authentication
 
     @classmethod
     def read(cls, groupings: Mapping[int, bytes]) -> "CardImage":
@@ -113,7 +126,27 @@ class CardImage:
             checks=CardChecks.parse(data.get(0x9F68, bytes(4))),
             ctq=CTQ.parse(data.get(0x9F6C, bytes(2))),
             cvms=_cvms(node.value for node in public if node.tag == 0x8E),
+            iad=_iad(groupings),
+            ecash=_gpo(groupings, ECASH_GROUPING[algorithm]) if ECASH_GROUPING[algorithm] in groupings else None,
+            cdol=(parse_dol(known.get(0x8C, b"")), parse_dol(known.get(0x8D, b""))),
+            ddol=parse_dol(known[0x9F49]) if 0x9F49 in known else DEFAULT_DDOL,
+            edition=known.get(0x9F08, b""),
+            logs=frozenset(logs),
+            icc=_icc(groupings),
         )
+
+
+def _iad(groupings: Mapping[int, bytes]) -> IssuerApplicationData | None:
+    with _inside(IAD_GROUPING):
+        raw = parse_flat(groupings.get(IAD_GROUPING, b"")).get(0x9F10)
+        return None if raw is None else IssuerApplicationData.parse(raw)
+
+
+def _icc(groupings: Mapping[int, bytes]) -> PrivateKey | None:
+    try:
+        return load_icc_key(groupings)
+    except KeyUseError as error:
+        raise DecodeError(str(error), path="DGI 82xx or 8100", spec=SPEC) from None
 
 
 def _cvms(lists: Iterable[bytes]) -> tuple[CVM, ...]:

@@ -2,7 +2,7 @@
 
 In qPBOC the answer carries the cryptogram: the card cuts the terminal's data by its PDOL, spends a transaction number
 (durably, before anything leaves), decides, and signs. Over contact, and where both sides prefer full PBOC over contactless,
-the answer is only where to read on (template 80).
+the answer is only where to read on (template 80), and the cryptogram is GENERATE AC's.
 
 Called through the table in `commands.py`. Sources: JR/T 0025.12 (qPBOC path, data of the answer), EMV Book 3 6.5.8,
 JR/T 0025.5 (9F10), JR/T 0025.13 (issuer-defined data with a balance).
@@ -10,27 +10,33 @@ JR/T 0025.5 (9F10), JR/T 0025.13 (issuer-defined data with a balance).
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
-from shanfu.card.chip import Chip, refuse
+from shanfu.card.chip import Chip, refuse, wants_part
+from shanfu.card.contact import contact_options
 from shanfu.card.decision import Request, Risk, Verdict, decide
 from shanfu.card.image import GPOData, Interface
 from shanfu.card.keys import Spent
+from shanfu.card.offline import approve, balance_after
+from shanfu.card.session import Session
+from shanfu.card.state import Event
 from shanfu.crypto import SessionKey
-from shanfu.emv import AIP, CVM, TTQ, BalanceData, CardChecks, IssuerApplicationData, cryptogram_input
+from shanfu.emv import AIP, CVM, TTQ, BalanceData, CardChecks, CryptogramType, IssuerApplicationData, cryptogram_input
 from shanfu.errors import DecodeError
 from shanfu.iso7816 import CommandAPDU, ResponseAPDU, StatusWord, parse, tlv
 
-__all__ = ["get_processing_options", "idd_mac"]
+__all__ = ["event_of_options", "get_processing_options", "idd_mac", "issuer_defined_data"]
 
-WHOLE_ANSWER: Final = 0x100  # Le 00
+
+def event_of_options(session: Session) -> Event:
+    """Say what an answered GPO makes of the application."""
+    return Event.OPEN if session.contact else Event.INITIATE
 
 
 def get_processing_options(chip: Chip, interface: Interface, command: CommandAPDU) -> ResponseAPDU:
     """Answer GPO: a cryptogram in qPBOC, profile and file locator elsewhere (EMV B3 6.5.8, JR/T 0025.12)."""
     if command.p1 or command.p2:
         return refuse(StatusWord.WRONG_P1P2)
-    if not command.data or (command.le or WHOLE_ANSWER) < WHOLE_ANSWER:  # asked before a number is spent on half an answer
+    if not command.data or wants_part(command):
         return refuse(StatusWord.WRONG_LENGTH)
     filled = _template_83(command.data)
     if filled is None:
@@ -45,7 +51,10 @@ def get_processing_options(chip: Chip, interface: Interface, command: CommandAPD
     spent = chip.ring.spend(said)
     if isinstance(spent, StatusWord):
         return refuse(spent)
+    session = chip.session
+    session.spent, session.said, session.filled, session.aip = spent, said, filled, options.aip
     if options.iad is None:
+        session.contact = True
         return ResponseAPDU(bytes(tlv(0x80, options.aip, options.afl)))
     return ResponseAPDU(_qpboc(chip, options, options.iad, spent=spent, said=said))
 
@@ -68,7 +77,8 @@ def _options(chip: Chip, interface: Interface, said: Mapping[int, bytes]) -> GPO
     """Choose the path by 9F66 and 82 byte 2 b8 (JR/T 0025.12); None where card and terminal share none."""
     gpo = chip.image.gpo
     if interface == Interface.CONTACT:
-        return replace(gpo[interface], iad=None)
+        options, chip.session.ecash = contact_options(chip, said)
+        return replace(options, iad=None)
     ttq, prefers_full = TTQ.parse(said[0x9F66]), AIP.FULL_PBOC.is_in(gpo[interface].aip)
     if TTQ.QPBOC in ttq and not (TTQ.FULL_PBOC in ttq and prefers_full):
         return gpo[interface]
@@ -78,6 +88,7 @@ def _options(chip: Chip, interface: Interface, said: Mapping[int, bytes]) -> GPO
 
 
 def _qpboc(chip: Chip, options: GPOData, template: IssuerApplicationData, *, spent: Spent, said: Mapping[int, bytes]) -> bytes:
+    balance = chip.live.balance
     verdict = decide(
         Request(ttq=TTQ.parse(said[0x9F66]), amount=said[0x9F02], currency=said[0x5F2A]),
         Risk(
@@ -87,19 +98,24 @@ def _qpboc(chip: Chip, options: GPOData, template: IssuerApplicationData, *, spe
             currencies=chip.image.currencies,
             pin_tries=chip.live.pin_tries,
             new_card=chip.live.last_online_atc == 0,
-            single_limit=chip.image.data.get(0x9F78),
-            balance=chip.live.balance,
+            single_limit=chip.value(0x9F78),
+            balance=balance,
+            offline_key=chip.image.icc is not None,
         ),
     )
     atc = spent.atc.to_bytes(2)
-    iad = bytes(replace(template, cvr=bytes(verdict.cvr), idd=_idd(template, spent, chip.live.balance)))
+    added: dict[int, bytes] = {}
+    if verdict.cryptogram is CryptogramType.TC and balance is not None:
+        balance = balance_after(balance, said[0x9F02])
+        added = approve(chip, options, verdict, atc=atc, said=said, balance=balance)
+    iad = bytes(replace(template, cvr=bytes(verdict.cvr), idd=issuer_defined_data(template, spent, balance)))
     signed = cryptogram_input(template.cvn, {**said, 0x82: options.aip, 0x9F36: atc, 0x9F10: iad})
     answer = {0x82: options.aip, 0x9F36: atc, 0x57: chip.image.track2, 0x9F10: iad, 0x9F26: spent.ac.cryptogram(signed)}
-    answer |= _additions(chip, verdict)
+    answer |= added | _additions(chip, verdict, balance)
     return bytes(tlv(0x77, *(tlv(tag, value) for tag, value in answer.items())))
 
 
-def _idd(template: IssuerApplicationData, spent: Spent, balance: bytes | None) -> bytes | None:
+def issuer_defined_data(template: IssuerApplicationData, spent: Spent, balance: bytes | None) -> bytes | None:
     """Fill issuer-defined data of the form that begins 01 with the balance; any other goes out as personalised.
 
     A key ring that brings its own names the key with them (a phone), and they go out instead.
@@ -112,10 +128,14 @@ def _idd(template: IssuerApplicationData, spent: Spent, balance: bytes | None) -
     return start + idd_mac(spent.mac, atc=spent.atc, idd=start)
 
 
-def _additions(chip: Chip, verdict: Verdict) -> dict[int, bytes]:
-    """Return what else the answer carries: 5F34, 9F6C, 9F5D if 9F68 allows it, and since PBOC 3.0 9F63 (JR/T 0025.12)."""
+def _additions(chip: Chip, verdict: Verdict, balance: bytes | None) -> dict[int, bytes]:
+    """Return what else the answer carries (JR/T 0025.12).
+
+    5F34, 9F6C, 9F5D if 9F68 allows it, and since PBOC 3.0 9F63 unless the card approves.
+    """
     added = {0x5F34: chip.image.psn, 0x9F6C: bytes(verdict.ctq)}
     if CardChecks.RETURN_OFFLINE_AMOUNT in chip.image.checks:
-        added[0x9F5D] = chip.available_offline
-    added[0x9F63] = chip.image.data.get(0x9F63)
+        added[0x9F5D] = balance if 0x9F5D in chip.image.data else None
+    if verdict.cryptogram is not CryptogramType.TC:
+        added[0x9F63] = chip.image.data.get(0x9F63)
     return {tag: value for tag, value in added.items() if value is not None}

@@ -10,17 +10,17 @@ Sources: JR/T 0025.7 (session keys), JR/T 0025.5 (ATC), EMV Book 2 A1.4.1 (card 
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from shanfu.card.live import LiveData
-from shanfu.crypto import CardAlgorithm, Cipher, SessionKey, kcv, session_key_pboc, udk_option_a
+from shanfu.crypto import CardAlgorithm, Cipher, SessionKey, kcv, pin_change_key_part, session_key_pboc, udk_option_a
 from shanfu.errors import IntegrityError, KeyUseError
 from shanfu.iso7816 import StatusWord
 from shanfu.pan import PAN
 
-__all__ = ["ATC_LAST", "CardKeys", "ChipKeyRing", "KeyRing", "Spent"]
+__all__ = ["ATC_LAST", "CardKeys", "ChipKeyRing", "KeyRing", "ScriptKeys", "Spent"]
 
 ATC_LAST: Final = 0xFFFF  # JR/T 0025.5: the counter does not wrap; the transaction with this number is the last
 
@@ -74,11 +74,20 @@ class CardKeys:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptKeys:
+    """What opens an issuer's enciphered command data: the session cipher, and the mask over a new PIN (JR/T 0025.7)."""
+
+    cipher: Cipher
+    pin_mask: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
     """One transaction's number and keys: `ac` makes its cryptogram, `mac` vouches for the issuer-defined data.
 
     A phone's key ring brings issuer-defined data of its own (`idd`, which names the key) in place of what was personalised,
-    and says whether the holder has been verified on the device (`cdcvm`).
+    and says whether the holder has been verified on the device (`cdcvm`). `scripts` derives the keys for enciphered issuer
+    commands when one comes; a phone takes none.
     """
 
     atc: int
@@ -86,6 +95,7 @@ class Spent:
     mac: SessionKey | None = None
     idd: bytes | None = None
     cdcvm: bool = False
+    scripts: Callable[[], ScriptKeys] | None = field(default=None, repr=False)
 
 
 class KeyRing(Protocol):
@@ -106,10 +116,10 @@ class KeyRing(Protocol):
 class ChipKeyRing:
     """A chip's way: the ATC rises by one and makes session keys from the card keys. Owned by one thread."""
 
-    __slots__ = ("_ac", "_ac_udk", "_live", "_mac", "_mac_udk")
+    __slots__ = ("_ac", "_ac_udk", "_keys", "_live", "_mac", "_mac_udk")
 
     def __init__(self, live: LiveData, algorithm: CardAlgorithm, keys: CardKeys) -> None:
-        self._live = live
+        self._live, self._keys = live, keys
         self._ac_udk, self._mac_udk = Cipher(algorithm.cipher, keys.ac), Cipher(algorithm.cipher, keys.mac)
         self._ac, self._mac = SessionKey(algorithm, keys.ac), SessionKey(algorithm, keys.mac)
 
@@ -126,6 +136,20 @@ class ChipKeyRing:
         if atc > ATC_LAST:
             return StatusWord.CONDITIONS_NOT_SATISFIED
         self._live.atc = atc
+        self._derive(atc)
+        return Spent(atc=atc, ac=self._ac, mac=self._mac, scripts=self.script_keys)
+
+    def recall(self, atc: int) -> Spent:
+        """Derive the keys of an earlier transaction again, for a command of the issuer that came too late for it."""
+        self._derive(atc)
+        return Spent(atc=atc, ac=self._ac, mac=self._mac)
+
+    def script_keys(self) -> ScriptKeys:
+        """Derive the keys for the enciphered commands of the transaction begun last."""
+        algorithm = self._ac.algorithm
+        session = session_key_pboc(Cipher(algorithm.cipher, self._keys.enc), self._live.atc)
+        return ScriptKeys(cipher=Cipher(algorithm.cipher, session), pin_mask=pin_change_key_part(self._keys.ac, self._keys.enc))
+
+    def _derive(self, atc: int) -> None:
         self._ac.rekey(session_key_pboc(self._ac_udk, atc))
         self._mac.rekey(session_key_pboc(self._mac_udk, atc))
-        return Spent(atc=atc, ac=self._ac, mac=self._mac)

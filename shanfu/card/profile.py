@@ -16,9 +16,9 @@ from typing import Final
 
 from shanfu.card.image import CardImage, Interface
 from shanfu.card.keys import CardKeys
-from shanfu.card.laboratory import LABORATORY_IMAGE
+from shanfu.card.laboratory import LABORATORY_CHAIN, LABORATORY_IMAGE
 from shanfu.crypto import CardAlgorithm
-from shanfu.emv import AIP, CTQ, CVM, FCI, CardChecks, Track2
+from shanfu.emv import ADA, AIP, CTQ, CVM, FCI, CardChecks, Track2
 from shanfu.money import Currency
 from shanfu.pan import PAN
 
@@ -49,6 +49,9 @@ PRODUCTS: Final = {  # AID, label, service code: chip, international, 220 asks t
 }
 # fmt: on
 FIELD_AIP: Final = AIP.SDA | AIP.DDA | AIP.CARDHOLDER_VERIFICATION | AIP.TERMINAL_RISK | AIP.ISSUER_AUTHENTICATION  # 7C00
+FIELD_ADA: Final = (  # C220
+    ADA.ISSUER_AUTH_FAILED_ONLINE_NEXT | ADA.ISSUER_AUTH_FAILED_DECLINE | ADA.NEW_CARD_ONLINE | ADA.PIN_LOCKED_ONLINE
+)
 FIELD_CHECKS: Final = CardChecks.parse(bytes.fromhex("9900F000"))  # low-value check, PIN tries, 9F5D returned
 
 
@@ -60,6 +63,11 @@ class CardProfile:
     verification, which follows `cvms`. Without `balance_minor` the card has no e-cash and no issuer-defined data.
     `told` are further objects of the record that shows the number, such as a token's account reference (9F24).
     `published` is an image to be loaded as it is, in place of one built from the fields.
+
+    For the contact flow: `offline_pin` is the PIN that the card verifies itself, None for a card that verifies none. Limits of
+    offline payment (`9F58` `9F59` `9F53` `9F54`): zero means that every payment asks the issuer. `last_online_atc` other than
+    zero is a card that its bank has already put to use: only such a card approves offline. `oda` are the data groupings of the
+    card's own key and of the certificates of SFI 2 (8201 …, 02xx), made over `static_data`; without them no card proves itself.
     """
 
     product: Product
@@ -92,6 +100,15 @@ class CardProfile:
     pin_tries: int = 3
     pin_try_limit: int = 3
     blocked: bool = False
+    offline_pin: str | None = field(default=None, repr=False)
+    lower_limit: int = 0
+    upper_limit: int = 0
+    abroad_limit: int = 0
+    total_limit_minor: int = 0
+    last_online_atc: int = 0
+    ada: ADA = FIELD_ADA
+    issuer_proof_demanded: bool = True
+    oda: Mapping[int, bytes] | None = field(default=None, repr=False)
     published: Mapping[int, bytes] | None = field(default=None, repr=False)
 
 
@@ -124,8 +141,8 @@ PROFILES: Final[Mapping[str, Callable[[PAN, str], CardProfile]]] = {
 
 
 def laboratory_card() -> CardProfile:
-    """Return the public laboratory card: a PBOC 3.0 credit image with 3DES keys that everybody may know."""
-    return from_dgis(LABORATORY_IMAGE, product=Product.CREDIT, version=PBOCVersion.V3)
+    """Return the public laboratory card: a PBOC 3.0 credit image with 3DES and RSA keys that everybody may know."""
+    return from_dgis({**LABORATORY_IMAGE, **LABORATORY_CHAIN}, product=Product.CREDIT, version=PBOCVersion.V3)
 
 
 def from_dgis(dgis: Mapping[int, bytes], *, product: Product, version: PBOCVersion) -> CardProfile:

@@ -13,7 +13,7 @@ way to the card), `field55.py` (the issuer's share) and `scripts.py` (what the i
 from shanfu.emv import commands
 from shanfu.emv.afl import AFLEntry, afl_bytes, parse_afl, records
 from shanfu.emv.aid import AIDS, KERNEL_7, PPSE, PSE, UNIONPAY_RID, default_kernel, matches, product
-from shanfu.emv.bitfields import AIP, AUC, CTQ, CVR, TSI, TTQ, TVR, CardChecks
+from shanfu.emv.bitfields import ADA, AIP, AUC, CTQ, CVR, TSI, TTQ, TVR, CardChecks
 from shanfu.emv.bits import BitField, Language
 from shanfu.emv.cid import CryptogramInformation, CryptogramReason, CryptogramType
 from shanfu.emv.cvm import (
@@ -54,7 +54,7 @@ from shanfu.emv.tags import TAGS, Tag, describe, is_numeric, masked_hex, sensiti
 from shanfu.emv.track2 import Track2
 
 __all__ = [
-    "AFTER", "AIDS", "AIP", "ALGORITHM_3DES", "ALGORITHM_SM4", "AUC", "BEFORE", "CRYPTOGRAM_FIELDS", "CTQ", "CVM",
+    "ADA", "AFTER", "AIDS", "AIP", "ALGORITHM_3DES", "ALGORITHM_SM4", "AUC", "BEFORE", "CRYPTOGRAM_FIELDS", "CTQ", "CVM",
     "CVM_CONDITIONS", "CVM_METHODS", "CVM_RESULTS", "CVR", "DOL", "FCI", "FIELD55_TAGS", "KERNEL_7", "KEY_INDEX_PLACE",
     "PPSE", "PSE", "TAGS", "TSI", "TTQ", "TVR", "UNIONPAY_RID", "AFLEntry", "BalanceData", "BitField", "CVMList",
     "CVMResults", "CVMRule", "CardChecks", "CryptogramInformation", "CryptogramReason", "CryptogramType", "DirectoryEntry",

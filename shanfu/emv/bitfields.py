@@ -1,4 +1,4 @@
-"""The bit fields of a PBOC transaction, one table each: TTQ, CTQ, AIP, AUC, TVR, TSI, CVR and the card's check list.
+"""The bit fields of a PBOC transaction, one table each: TTQ, CTQ, AIP, AUC, ADA, TVR, TSI, CVR and the card's checks.
 
 A terminal states its abilities (TTQ), the card its wishes (CTQ) and abilities (AIP); TVR and TSI tell the issuer what the
 terminal saw, CVR what the card saw. Each member is a bit in the standard's coordinates with its words.
@@ -13,7 +13,7 @@ from shanfu.emv.bits import BitField, Language, bits
 from shanfu.emv.cid import CryptogramType
 from shanfu.errors import DecodeError
 
-__all__ = ["AIP", "AUC", "CTQ", "CVR", "TSI", "TTQ", "TVR", "CardChecks"]
+__all__ = ["ADA", "AIP", "AUC", "CTQ", "CVR", "TSI", "TTQ", "TVR", "CardChecks"]
 
 # fmt: off
 _ = bits(width=4)
@@ -80,6 +80,21 @@ class AUC(BitField, boundary=KEEP):
     NOT_ATM                = _(1, 1, "at terminals other than ATMs", "除ATM外的终端有效")
     DOMESTIC_CASHBACK      = _(2, 8, "domestic cashback", "允许国内返现")
     INTERNATIONAL_CASHBACK = _(2, 7, "international cashback", "允许国际返现")
+
+
+class ADA(BitField, boundary=KEEP):
+    """Application default action, 9F52: the first two bytes, which cards have; bits as in VIS, unverified for JR/T 0025.5."""
+
+    ISSUER_AUTH_FAILED_ONLINE_NEXT = _(1, 8, "issuer authentication failed: next one online", "发卡行认证失败，下次联机")
+    ISSUER_AUTH_FAILED_DECLINE     = _(1, 7, "issuer authentication failed: decline", "发卡行认证失败，拒绝")
+    NO_ISSUER_AUTH_DECLINE         = _(1, 6, "issuer authentication demanded, absent: decline", "未执行强制的发卡行认证，拒绝")
+    NEW_CARD_ONLINE                = _(1, 2, "new card: online", "新卡，联机")
+    NEW_CARD_DECLINE_OFFLINE       = _(1, 1, "new card and unable to go online: decline", "新卡且无法联机，拒绝")
+    PIN_LOCKED_BLOCK               = _(2, 8, "PIN tries exceeded now: block the application", "本次PIN尝试超限，应用锁定")
+    PIN_LOCKED_DECLINE             = _(2, 7, "PIN tries exceeded before: decline", "前次PIN尝试超限，拒绝")
+    PIN_LOCKED_ONLINE              = _(2, 6, "PIN tries exceeded before: online", "前次PIN尝试超限，联机")
+    PIN_LOCKED_DECLINE_OFFLINE     = _(2, 5, "PIN tries exceeded before, offline: decline", "前次PIN超限且无法联机，拒绝")
+    SCRIPT_FAILED_ONLINE           = _(2, 4, "issuer script failed before: online", "前次脚本失败，联机")
 
 
 class TSI(BitField, boundary=KEEP):

@@ -257,7 +257,7 @@ _ROWS: Final = (
     Tag(0x9F4F, "b",   0,  252, "C", "", "", "Log Format", "日志格式", "EMV B3 A1"),
     Tag(0x9F50, "n",   6,  6,   "C", "", "", "Offline Accumulator Balance", "脱机累计余额", "EMV CL C-2"),
     Tag(0x9F51, "n",   2,  2,   "C", "", "", "Application Currency Code (card risk)", "应用货币代码（卡片）", "JR/T 0025.5"),
-    Tag(0x9F52, "b",   4,  4,   "C", "", "", "Application Default Action (ADA)", "应用缺省行为", "JR/T 0025.5"),
+    Tag(0x9F52, "b",   2,  4,   "C", "", "", "Application Default Action (ADA)", "应用缺省行为", "JR/T 0025.5"),
     Tag(0x9F53, "b",   1,  1,   "C", "", "", "Consecutive Limit (International)", "连续脱机交易限制数（国际）", "JR/T 0025.5"),
     Tag(0x9F54, "n",   6,  6,   "C", "", "", "Cumulative Amount Limit", "累计脱机交易金额限制", "JR/T 0025.5"),
     Tag(0x9F55, "b",   1,  1,   "C", "", "", "Geographic Indicator", "地理指示位", "JR/T 0025.5"),

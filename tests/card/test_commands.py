@@ -39,7 +39,8 @@ GPO = "80A8000023832136800000000000000001000000000000015600000000000156170601002
     ("",          GPO,                               "6985"),  # nothing selected
     ("",          "00B2010C00",                      "6985"),
     ("",          "80CA9F3600",                      "6985"),
-    ("",          "0020008008241234FFFFFFFFFF",      "6D00"),
+    ("",          "0020008008241234FFFFFFFFFF",      "6985"),
+    ("",          "00700000",                        "6D00"),
     ("ppse",      GPO,                               "6985"),  # the directory is no application
     ("adf",       "80A8010023832136800000000000000001000000000000015600000000000156170601002B29EBE400", "6A86"),
     ("adf",       "80A80000",                        "6700"),
@@ -50,9 +51,14 @@ GPO = "80A8000023832136800000000000000001000000000000015600000000000156170601002
     ("adf",       "80A80000238322" + "00" * 33 + "00", "6A80"),  # 83 says more
     ("adf",       GPO[:-2] + "10",                   "6700"),  # an answer of 16 bytes: asked before a number is spent
     ("adf",       "00A8000002830000",                "6E00"),
-    ("adf",       "80AE80001D" + "00" * 29 + "00",   "6D00"),  # contact flow
-    ("adf",       "0020008008241234FFFFFFFFFF",      "6D00"),
-    ("adf",       "841E000004AABBCCDD",              "6E00"),  # secure messaging
+    ("adf",       "80AE80001D" + "00" * 29 + "00",   "6985"),  # no transaction is open
+    ("adf",       "0020008008241234FFFFFFFFFF",      "6985"),
+    ("adf",       "841E000004AABBCCDD",              "6985"),  # no issuer has been asked
+    ("adf gpo",   "80AE80001D" + "00" * 29 + "00",   "6985"),  # a tap has one cryptogram
+    ("adf gpo",   "0020008008241234FFFFFFFFFF",      "6985"),
+    ("adf gpo",   "841E000004AABBCCDD",              "6985"),
+    ("adf gpo",   "0082000000",                      "6985"),
+    ("adf",       "8020008008241234FFFFFFFFFF",      "6E00"),  # class and instruction belong together
     ("adf",       "00B2010C00",                      "9000"),
     ("adf",       "00B2010400",                      "6A86"),  # SFI 0
     ("adf",       "00B201FC00",                      "6A86"),  # SFI 31
@@ -62,7 +68,8 @@ GPO = "80A8000023832136800000000000000001000000000000015600000000000156170601002
     ("adf",       "00B2015C00",                      "6A83"),  # the log is there, and empty
     ("adf",       "00B2016C00",                      "6A82"),  # internal objects are no file
     ("adf",       "00B2017400",                      "6A82"),
-    ("adf",       "00B2012400",                      "6A82"),
+    ("adf",       "00B2012400",                      "9000"),
+    ("adf",       "00B2012C00",                      "6A82"),
     ("adf",       "00B2010C01AA00",                  "6700"),
     ("adf",       "80CA005700",                      "6A88"),  # track 2 is not for GET DATA
     ("adf",       "80CA5F2000",                      "6A88"),
@@ -214,12 +221,6 @@ def test_selecting_and_reading_change_nothing_durable() -> None:
         for command in (SELECT_PPSE, SELECT_ADF, "80CA9F3600", "00B2010C00", "80A8000002830000"):
             made.answer(bytes.fromhex(command))
     assert memory_of(memory) == before
-
-
-def test_a_card_without_that_file() -> None:
-    made = card(laboratory_card())
-    assert ask(made, SELECT_ADF).ok
-    assert ask(made, "00B2011400").sw == StatusWord.FILE_NOT_FOUND, "its certificates are not part of the image"
 
 
 def test_more_commands_are_a_longer_table() -> None:

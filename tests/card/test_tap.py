@@ -197,7 +197,7 @@ def test_without_a_contact_side_there_is_no_full_pboc() -> None:
 def test_contact_answers_where_to_read_on() -> None:
     made = card(interface=CONTACT)
     answer = tap(made, T9F7A="00")
-    assert (answer[0x82].hex(), answer[0x94].hex()) == ("7c00", "0801010010010300")
+    assert (answer[0x82].hex(), answer[0x94].hex()) == ("1c00", "0801010010010300"), "no key of its own, and it says so"
     for sfi, number in ((1, 1), (2, 1), (2, 2), (2, 3)):
         assert ask(made, commands.read_record(sfi, number)).data[0] == 0x70
     assert ask(made, commands.get_data(0x9F36)).data.hex() == "9f36020001"
