@@ -1,20 +1,24 @@
 """The hardware security module: everything that needs a secret, behind one narrow Protocol.
 
 Who this is in the world: the tamper-proof box in each host's rack. It is asked to make and verify MACs, translate and verify
-PINs, verify cryptograms and answer them, seal fields of the books, derive the key sets of phones and wrap them, sign and agree
-on sessions with devices, and to make, form, export and import keys; it asks nobody.
-Hosts keep its keys as blocks that only it can open.
+PINs, verify cryptograms and answer them with ARPCs and scripts, verify card codes, certify cards, seal fields of the books,
+derive the key sets of phones and wrap them, sign and agree on sessions with devices, and to make, form, export and import
+keys; it asks nobody. Hosts keep its keys as blocks that only it can open.
 
-Files in reading order: protocol (the door, and the words it speaks), soft (the HSM in software), key_sets and devices (what it
-does for phones), rules (what each key may be), bench (opened keys), lmk (the local master key and its file), keyring (a host's
-keys as rows of its books).
+Files in reading order: jobs (the words it speaks), protocol (the door), soft (the HSM in software); what it does, by subject:
+pins, scripts, card_codes, pairs, key_sets and devices (for phones); rules (what each key may be), bench (opened keys), lmk
+(the local master key and its file), keyring (a host's keys as rows of its books).
 """
 
 from shanfu.hsm.jobs import (
     Algorithm,
     ARQCCheck,
+    CardCertificateJob,
     CardCode,
+    CardPair,
+    CardPairJob,
     CVVJob,
+    IssuerCertificateJob,
     KeyBlock,
     KeyScheme,
     KeySetJob,
@@ -43,7 +47,11 @@ __all__ = [
     "ARQCCheck",
     "Algorithm",
     "CVVJob",
+    "CardCertificateJob",
     "CardCode",
+    "CardPair",
+    "CardPairJob",
+    "IssuerCertificateJob",
     "KeyBlock",
     "KeyRow",
     "KeyScheme",

@@ -6,17 +6,21 @@ their kind and nothing of their contents. What may be done with them: `protocol`
 Sources: X9.143 / TR-31 (blocks), ISO 9564-1 (PIN), JR/T 0025 (cryptograms, scripts), Visa PTSM (card codes).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
 from typing import NewType
 
 from msgspec import Struct
 
+from shanfu.oda import CAKey, PublicKey
 from shanfu.tokens import KeyScheme
 
 __all__ = [
-    "ARQCCheck", "Algorithm", "CVVJob", "CardCode", "KeyBlock", "KeyScheme", "KeySetJob", "KeyUsage", "MACAlgorithm", "MACJob",
-    "PINBlockFormat", "PINCheck", "PINTranslation", "PINVerdict", "Proof", "ScriptJob", "ScriptPIN", "SealedPAN", "WorkingKey",
+    "ARQCCheck", "Algorithm", "CVVJob", "CardCertificateJob", "CardCode", "CardPair", "CardPairJob", "IssuerCertificateJob",
+    "KeyBlock", "KeyScheme", "KeySetJob", "KeyUsage", "MACAlgorithm", "MACJob", "PINBlockFormat", "PINCheck", "PINTranslation",
+    "PINVerdict", "Proof", "ScriptJob", "ScriptPIN", "SealedPAN", "WorkingKey",
 ]  # fmt: skip
 
 KeyBlock = NewType("KeyBlock", str)
@@ -227,6 +231,58 @@ class CVVJob(Job, frozen=True, kw_only=True):
     expiry_yymm: str
     service_code: str
     code: CardCode = CardCode.STRIPE
+
+
+class IssuerCertificateJob(Job, frozen=True, kw_only=True):
+    """Certify an issuer's public key under a payment system's pair, of which `authority` is the public half with its name.
+
+    `issuer_id` is the first 3 to 8 digits of the issuer's PANs, `serial` 3 bytes; good to the end of the month of `expires`.
+    """
+
+    ca: KeyBlock
+    authority: CAKey
+    issuer: PublicKey
+    issuer_id: str
+    expires: date
+    serial: bytes
+
+
+class CardCertificateJob(Job, frozen=True, kw_only=True):
+    """Certify a card's public key and static data (`oda.static_data`) under its issuer's pair; `pan` is its digits."""
+
+    issuer: KeyBlock
+    icc: PublicKey
+    pan: str
+    expires: date
+    serial: bytes
+    static: bytes
+
+
+class CardPairJob(Job, frozen=True, kw_only=True):
+    """Make a card's pair, certify it and its static data, and wrap it under the personalisation key `under` (a KBPK).
+
+    The pair is of the issuer's algorithm; `bits` and `exponent` are RSA's.
+    """
+
+    issuer: KeyBlock
+    under: KeyBlock
+    pan: str
+    expires: date
+    serial: bytes
+    static: bytes
+    bits: int = 1152
+    exponent: bytes = b"\x03"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardPair:
+    """A card's certified pair: tags and values as the card carries them, and the private half as a key block.
+
+    Inside the block (usage S2, mode T, algorithm R or 2) is an RSAPrivateKey in DER or the 32 bytes of an SM2 key.
+    """
+
+    values: Mapping[int, bytes] = field(repr=False)
+    block: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

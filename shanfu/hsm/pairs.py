@@ -7,13 +7,14 @@ Sources: EMV Book 2 5.1, 6.1 and annex B2 (certificates, key lengths), JR/T 0025
 
 import hashlib
 
-from shanfu.crypto import P256Key, RSAPrivateKey, RSAPublicKey, SM2PrivateKey, SM2PublicKey
-from shanfu.hsm.bench import OpenKey
-from shanfu.hsm.jobs import Algorithm
+from shanfu.crypto import KeyHeader, P256Key, RSAPrivateKey, SM2PrivateKey, SM2PublicKey
+from shanfu.hsm.bench import Bench, OpenKey, wrap
+from shanfu.hsm.jobs import Algorithm, CardCertificateJob, CardPair, CardPairJob, IssuerCertificateJob, KeyUsage
+from shanfu.hsm.rules import CARD_PAIR
+from shanfu.oda import PublicKey, make_icc_certificate, make_issuer_certificate
+from shanfu.pan import PAN
 
-__all__ = ["new_pair", "pair_check", "public_half"]
-
-PublicKey = RSAPublicKey | SM2PublicKey
+__all__ = ["certify_card", "certify_issuer", "make_card_pair", "new_pair", "pair_check", "public_half"]
 
 
 def new_pair(algorithm: Algorithm, *, bits: int, exponent: bytes) -> bytes:
@@ -26,6 +27,35 @@ def new_pair(algorithm: Algorithm, *, bits: int, exponent: bytes) -> bytes:
 def public_half(key: OpenKey) -> PublicKey:
     """Return the public half of a pair."""
     return key.pair.public
+
+
+def certify_issuer(bench: Bench, job: IssuerCertificateJob) -> dict[int, bytes]:
+    """Return tags 8F, 90, 92 and 9F32 (SM2: 8F and 90); `KeyUseError` if `authority` is not the pair's public half."""
+    pair = bench.use(job.ca, KeyUsage.CA_PAIR).pair
+    return make_issuer_certificate(
+        job.issuer, job.authority, issuer_id=job.issuer_id, expires=job.expires, serial=job.serial, sign=pair.sign
+    )
+
+
+def certify_card(bench: Bench, job: CardCertificateJob) -> dict[int, bytes]:
+    """Return tags 9F46, 9F48 and 9F47 (SM2: 9F46)."""
+    pair = bench.use(job.issuer, KeyUsage.ISSUER_PAIR).pair
+    return make_icc_certificate(
+        job.icc, pair.public, pan=PAN(job.pan), expires=job.expires, serial=job.serial, static=job.static, sign=pair.sign
+    )
+
+
+def make_card_pair(bench: Bench, job: CardPairJob) -> CardPair:
+    """Make, certify and wrap a card's pair."""
+    algorithm, kbpk = bench.use(job.issuer, KeyUsage.ISSUER_PAIR).algorithm, bench.use(job.under, KeyUsage.KBPK)
+    key = new_pair(algorithm, bits=job.bits, exponent=job.exponent)
+    public = (RSAPrivateKey.decode(key) if algorithm is Algorithm.RSA else SM2PrivateKey(key)).public
+    certificate = CardCertificateJob(
+        issuer=job.issuer, icc=public, pan=job.pan, expires=job.expires, serial=job.serial, static=job.static
+    )
+    usage, mode = CARD_PAIR
+    header = KeyHeader(usage=usage, algorithm=algorithm.value, mode=mode, exportability="N")
+    return CardPair(values=certify_card(bench, certificate), block=wrap(kbpk.protector, header, key))
 
 
 def pair_check(key: OpenKey) -> bytes:

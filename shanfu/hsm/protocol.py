@@ -13,11 +13,14 @@ Sources: X9.143 / TR-31 (blocks), PCI PIN 18-3 (key blocks), ISO 9564-1 (PIN), J
 from collections.abc import Sequence
 from typing import Protocol
 
-from shanfu.crypto import RSAPublicKey, SM2PublicKey
 from shanfu.hsm.jobs import (
     Algorithm,
     ARQCCheck,
+    CardCertificateJob,
+    CardPair,
+    CardPairJob,
     CVVJob,
+    IssuerCertificateJob,
     KeyBlock,
     KeySetJob,
     KeyUsage,
@@ -29,6 +32,7 @@ from shanfu.hsm.jobs import (
     ScriptJob,
     WorkingKey,
 )
+from shanfu.oda import PublicKey
 
 __all__ = ["HSM"]
 
@@ -158,8 +162,24 @@ class HSM(Protocol):
         """Make a random pair (CA_PAIR, ISSUER_PAIR: RSA of 1,024 to 2,048 bits, or SM2) and return its block."""
         ...
 
-    def public_part(self, key: KeyBlock) -> RSAPublicKey | SM2PublicKey:
+    def public_part(self, key: KeyBlock) -> PublicKey:
         """Return the public half of a CA_PAIR or an ISSUER_PAIR."""
+        ...
+
+    def certify_issuer(self, job: IssuerCertificateJob) -> dict[int, bytes]:
+        """Return an issuer's certificate as tags 8F, 90, 92 and 9F32; what does not fit is a ConfigError."""
+        ...
+
+    def certify_card(self, job: CardCertificateJob) -> dict[int, bytes]:
+        """Return a card's certificate as tags 9F46, 9F48 and 9F47; what does not fit is a ConfigError."""
+        ...
+
+    def sign_static(self, issuer: KeyBlock, *, static: bytes, code: bytes) -> dict[int, bytes]:
+        """Return tag 93 over a card's static data and the issuer's 2-byte data authentication code."""
+        ...
+
+    def make_card_pair(self, job: CardPairJob) -> CardPair:
+        """Make a card's pair and its certificate; the private half leaves under the personalisation KBPK and nowhere else."""
         ...
 
     def form(self, usage: KeyUsage, algorithm: Algorithm, components: Sequence[bytes]) -> KeyBlock:

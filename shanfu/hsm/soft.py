@@ -34,7 +34,11 @@ from shanfu.hsm.bench import Bench, OpenKey, wrap
 from shanfu.hsm.jobs import (
     Algorithm,
     ARQCCheck,
+    CardCertificateJob,
+    CardPair,
+    CardPairJob,
     CVVJob,
+    IssuerCertificateJob,
     KeyBlock,
     KeySetJob,
     KeyUsage,
@@ -49,6 +53,7 @@ from shanfu.hsm.jobs import (
 )
 from shanfu.hsm.lmk import LMK
 from shanfu.hsm.rules import CARD_KEY_USAGE, NEW_KEY_BYTES, header_for, require_algorithm, require_shareable, strong_enough
+from shanfu.oda import PublicKey, make_static_signature
 
 __all__ = ["SoftHSM"]
 
@@ -257,9 +262,26 @@ class SoftHSM:
         require_algorithm(usage, algorithm)
         return self._store(usage, algorithm, pairs.new_pair(algorithm, bits=bits, exponent=exponent))
 
-    def public_part(self, key: KeyBlock) -> pairs.PublicKey:
+    def public_part(self, key: KeyBlock) -> PublicKey:
         """Return the public half of a CA_PAIR or an ISSUER_PAIR."""
         return pairs.public_half(self._bench.use(key, KeyUsage.CA_PAIR, KeyUsage.ISSUER_PAIR))
+
+    def certify_issuer(self, job: IssuerCertificateJob) -> dict[int, bytes]:
+        """Return an issuer's certificate as tags 8F, 90, 92 and 9F32."""
+        return pairs.certify_issuer(self._bench, job)
+
+    def certify_card(self, job: CardCertificateJob) -> dict[int, bytes]:
+        """Return a card's certificate as tags 9F46, 9F48 and 9F47."""
+        return pairs.certify_card(self._bench, job)
+
+    def sign_static(self, issuer: KeyBlock, *, static: bytes, code: bytes) -> dict[int, bytes]:
+        """Return a card's signed static data, tag 93."""
+        pair = self._bench.use(issuer, KeyUsage.ISSUER_PAIR).pair
+        return make_static_signature(pair.public, static=static, code=code, sign=pair.sign)
+
+    def make_card_pair(self, job: CardPairJob) -> CardPair:
+        """Return a fresh pair, certified, its private half under the personalisation KBPK."""
+        return pairs.make_card_pair(self._bench, job)
 
     def form(self, usage: KeyUsage, algorithm: Algorithm, components: Sequence[bytes]) -> KeyBlock:
         """Form a key from two or three full-length components."""

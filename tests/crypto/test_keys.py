@@ -157,7 +157,7 @@ def test_a_header_outside_its_tables_is_refused(change):
 
 def test_an_unknown_algorithm_and_a_ragged_pad_are_refused():
     with pytest.raises(KeyUseError):
-        BlockKey(KBPK).wrap(KeyHeader(usage="P0", algorithm="R", mode="B"), KEY, pad=bytes(14))
+        BlockKey(KBPK).wrap(KeyHeader(usage="P0", algorithm="S", mode="B"), KEY, pad=bytes(14))
     with pytest.raises(DecodeError):
         BlockKey(KBPK).wrap(HEADER, KEY, pad=bytes(13))
     with pytest.raises(DecodeError):

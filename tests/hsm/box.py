@@ -1,10 +1,15 @@
 """What the tests of the HSM share: published keys and figures, keys whose value the test knows, jobs to change."""
 
+from datetime import date
+
 from shanfu.crypto import PIN, Cipher, P256Key, encipher_pin
 from shanfu.hsm import (
     LMK,
     Algorithm,
     ARQCCheck,
+    CardCertificateJob,
+    CardPairJob,
+    IssuerCertificateJob,
     KeyBlock,
     KeyScheme,
     KeySetJob,
@@ -15,6 +20,7 @@ from shanfu.hsm import (
 )
 from shanfu.hsm.pins import FORMATS
 from shanfu.hsm.rules import KEY_RULES
+from shanfu.oda import CAKey
 
 TDES, SM4, AES, HMAC, P256 = Algorithm.TDES, Algorithm.SM4, Algorithm.AES, Algorithm.HMAC, Algorithm.P256
 RSA, SM2 = Algorithm.RSA, Algorithm.SM2
@@ -26,6 +32,7 @@ ARQC, ARPC = bytes.fromhex("5D016C91005E7CC2"), bytes.fromhex("21415243527CE78F"
 PAN = "6228480000000000005"
 
 LMKEY = LMK(bytes(range(32)))
+RID, EXPIRES, SERIAL = bytes.fromhex("A000000333"), date(2030, 12, 31), b"\0\0\1"
 ISO_0, ISO_1, ISO_3 = PINBlockFormat.ISO_0, PINBlockFormat.ISO_1, PINBlockFormat.ISO_3
 NO_PAN, SM4_X98 = PINBlockFormat.X98_NO_PAN, PINBlockFormat.SM4_X98
 CIPHER = {SM4_X98: SM4}
@@ -62,3 +69,26 @@ def script(hsm, **changes):
     fields |= {"proof": changes.get("proof") or hsm.verify_arqcs([arqc_check(hsm)])[0]}
     fields |= {"imk_mac": changes.get("imk_mac") or known(hsm, KeyUsage.IMK_MAC)}
     return ScriptJob(**fields | changes)
+
+
+def public_of(hsm, pair):
+    """The public half of a pair; another for a key that is none, so that the key itself is refused and not the question."""
+    is_pair = pair[5:7] in ("S1", "S2")
+    return hsm.public_part(pair if is_pair else hsm.generate(KeyUsage.CA_PAIR, SM2))
+
+
+def issuer_job(hsm, ca, **changes):
+    public = public_of(hsm, ca)
+    authority = CAKey(rid=RID, index=0x80, key=public)
+    fields = {"ca": ca, "authority": authority, "issuer": public, "issuer_id": "622848", "expires": EXPIRES, "serial": SERIAL}
+    return IssuerCertificateJob(**fields | changes)
+
+
+def card_job(hsm, issuer, **changes):
+    fields = {"issuer": issuer, "icc": public_of(hsm, issuer), "pan": PAN, "expires": EXPIRES, "serial": SERIAL, "static": b"x"}
+    return CardCertificateJob(**fields | changes)
+
+
+def pair_job(issuer, under, **changes):
+    fields = {"issuer": issuer, "under": under, "pan": PAN, "expires": EXPIRES, "serial": SERIAL, "static": b"x"}
+    return CardPairJob(**fields | {"bits": 1024} | changes)

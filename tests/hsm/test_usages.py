@@ -27,11 +27,15 @@ from tests.hsm.box import (
     ISO_0,
     KEY,
     PAN,
+    SM2,
     SM4,
     TDES,
     arqc_check,
+    card_job,
+    issuer_job,
     key_set,
     known,
+    pair_job,
     pin_block,
     script,
 )
@@ -56,6 +60,7 @@ def test_a_key_is_used_for_its_usage_only(hsm, usage, algorithm):
     key = hsm.generate(usage, algorithm)
     mak, pik, pvk = known(hsm, KeyUsage.MAK), known(hsm, KeyUsage.PIK), known(hsm, KeyUsage.PVK)
     kek, kbpk = hsm.generate(KeyUsage.KEK, AES), hsm.generate(KeyUsage.KBPK, AES)
+    sm2_issuer = hsm.generate(KeyUsage.ISSUER_PAIR, SM2)
     pan = {"pan": PAN, "block": pin_block(ISO_0, KEY)}
     doors = {
         "mac": ({"MAK"}, lambda: hsm.make_macs([MACJob(key=key, algorithm=MACAlgorithm.UNIONPAY_ECB, data=b"x")])),
@@ -85,6 +90,11 @@ def test_a_key_is_used_for_its_usage_only(hsm, usage, algorithm):
         "script": ({"IMK_MAC", "UDK_MAC"}, lambda: hsm.make_scripts([script(hsm, imk_mac=key)])),
         "secret": ({"IMK_ENC", "UDK_ENC"}, lambda: hsm.make_scripts([script(hsm, imk_enc=key, enciphered=True)])),
         "public": ({"CA_PAIR", "ISSUER_PAIR"}, lambda: hsm.public_part(key)),
+        "certify issuer": ({"CA_PAIR"}, lambda: hsm.certify_issuer(issuer_job(hsm, key))),
+        "certify card": ({"ISSUER_PAIR"}, lambda: hsm.certify_card(card_job(hsm, key))),
+        "static": ({"ISSUER_PAIR"}, lambda: hsm.sign_static(key, static=b"", code=bytes(2))),
+        "pair": ({"ISSUER_PAIR"}, lambda: hsm.make_card_pair(pair_job(key, kbpk))),
+        "pair under": ({"KBPK"}, lambda: hsm.make_card_pair(pair_job(sm2_issuer, key))),
         "sign": ({"SIGN"}, lambda: hsm.sign(key, b"")),
         "point": ({"SIGN"}, lambda: hsm.public_key(key)),
     }  # fmt: skip
