@@ -30,7 +30,7 @@ def sign_combined(
     """CDA: return 9F4B over the card's decision, which is (9F27, 9F26), and the transaction (EMV B2 6.6.1).
 
     `transaction` joins the values of PDOL, CDOL 1 and, in the second GENERATE AC, CDOL 2 as the terminal sent them, then
-    the objects of the answer in its order without 9F4B, each with tag and length. `ConfigError` for a key too short for it.
+    the objects of the answer in its order without 9F4B, each with tag and length. `ConfigError` for wrong lengths.
     """
     cid, cryptogram = decision
     if len(cryptogram) != CRYPTOGRAM_BYTES:
@@ -78,7 +78,7 @@ def load_icc_key(groupings: Mapping[int, bytes]) -> PrivateKey | None:
     if missing := [f"{dgi:04X}" for dgi in (Q_INV, DQ, DP, Q, P) if dgi not in groupings]:
         raise KeyUseError(f"ICC key: DGI {' '.join(missing)} is missing (EMV CPS)")
     q_inv, dq, dp, q, p = (groupings[dgi] for dgi in (Q_INV, DQ, DP, Q, P))
-    half = len(p) if p[-1] & 1 else len(_unpadded(p))
+    half = len(p) if p and p[-1] & 1 else len(_unpadded(p))  # a prime is odd, padding ends evenly
     q_inv, dq, dp, q, p = (part[:half] for part in (q_inv, dq, dp, q, p))
     try:
         return RSAPrivateKey(p=p, q=q, dp=dp, dq=dq, q_inv=q_inv)
