@@ -7,10 +7,10 @@ the network, over one link in the interbank dialect, and its HSM and books. It n
 
 Files in reading order: host (batches in, answers and requests out), requests (what a terminal sent), stretch (transactions,
 from proof to answer), decide (the rules), record (what changes), reasons (the outcomes), prove (what the HSM is asked),
-interbank (what leaves for the network), answers (what goes back), outtray (sealing), day (sign-in, echo, settlement),
+interbank (what leaves for the network), answers (what goes back), outtray (sealing), day (sign-in, downloads, settlement),
 management (what a sign-on sets going), deadlines (what time asks); books, and one file per book: journal, forward, batches,
-merchants, terminals, numbers; config; events (what is told), admin (the back office). What every member of the network has
-(its link, sign-on, keys, cut-off) is `shanfu.hosts`.
+merchants, terminals, downloads, numbers; config; events (what is told), admin (the back office), parameters (what it gives
+terminals to download). What every member of the network has (its link, sign-on, keys, cut-off) is `shanfu.hosts`.
 """
 
 from shanfu.acquirer.admin import (
@@ -35,6 +35,15 @@ from shanfu.acquirer.forward import Forward, ForwardKind, ForwardState
 from shanfu.acquirer.host import Acquirer
 from shanfu.acquirer.journal import PaymentKind
 from shanfu.acquirer.merchants import Merchant
+from shanfu.acquirer.parameters import (
+    add_ca_key,
+    assign_terminal,
+    list_aids,
+    list_ca_keys,
+    remove_aid,
+    remove_ca_key,
+    set_aid,
+)
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.terminals import Terminal
 from shanfu.hosts import LOOKUP, SEAL, State, install_key, mak_label, pik_label
@@ -42,6 +51,7 @@ from shanfu.hosts import LOOKUP, SEAL, State, install_key, mak_label, pik_label
 __all__ = [
     "LOOKUP", "SCHEMA", "SEAL", "Acquirer", "AcquirerBooks", "AcquirerConfig", "Batch", "BatchState", "BatchView", "Forward",
     "ForwardKind", "ForwardState", "Merchant", "MerchantOrder", "PaymentKind", "Reason", "State", "Terminal", "TerminalLine",
-    "close_merchant", "dead_letters", "enrol_merchant", "enrol_terminal", "forward_queue", "install_key", "journal_lines",
-    "list_batches", "list_merchants", "list_terminals", "mak_label", "pik_label", "revive", "tmk_label",
+    "add_ca_key", "assign_terminal", "close_merchant", "dead_letters", "enrol_merchant", "enrol_terminal", "forward_queue",
+    "install_key", "journal_lines", "list_aids", "list_batches", "list_ca_keys", "list_merchants", "list_terminals",
+    "mak_label", "pik_label", "remove_aid", "remove_ca_key", "revive", "set_aid", "tmk_label",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ the MAC is made anew, under the key now in force. Requests that leave no row get
 from typing import Final
 
 from shanfu.acquirer.journal import JournalRow, PaymentKind
-from shanfu.acquirer.numbers import Moment
+from shanfu.acquirer.numbers import Moment, moment_of
 from shanfu.clock import local
 from shanfu.errors import DecodeError
 from shanfu.iso8583 import (
@@ -21,11 +21,12 @@ from shanfu.iso8583 import (
     response_mti,
 )
 
-__all__ = ["bare", "of_reversal", "of_row", "tpdu_turned", "unreadable"]
+__all__ = ["bare", "of_note", "of_reversal", "of_row", "tpdu_turned", "unreadable"]
 
 _ECHO: Final = (3, 4, 11, 25, 41, 42, 49, 60)  # Q/CUP 009, 0210 0230
 _REVERSAL_ECHO: Final = (3, 4, 11, 41, 42, 49, 60)  # Q/CUP 009, 0410
 BODY: Final = 13  # of a frame: length 2, TPDU 5, header 6
+APPROVED: Final = "00"
 AVAILABLE: Final = "02"  # amount type of DE54, ISO 8583:1987
 
 
@@ -75,6 +76,13 @@ def of_reversal(request: Message, row: JournalRow | None, code: str, *, acquirer
     if row is not None:
         fields[37] = row.rrn
     return Message(response_mti(request.mti), fields)
+
+
+def of_note(request: Message, original: JournalRow, *, acquirer: str, noted_ms: int) -> Message:
+    """Return the answer to a script result that is carried on; the time is that of the first one."""
+    reply = bare(request, APPROVED, acquirer=acquirer, moment=moment_of(noted_ms))
+    reply.fields[37] = original.rrn
+    return reply
 
 
 def bare(request: Message, code: str, *, acquirer: str, moment: Moment) -> Message:

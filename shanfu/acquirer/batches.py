@@ -50,7 +50,7 @@ BATCHES: Final = Shelf(
 )
 
 _t = JOURNAL.table.c
-_is_debit = _t.kind == PaymentKind.PURCHASE.value
+_is_debit = _t.kind.in_((PaymentKind.PURCHASE.value, PaymentKind.OFFLINE.value))
 _is_credit = _t.kind.in_((PaymentKind.VOID.value, PaymentKind.REFUND.value))
 _counts = _t.state == State.APPROVED.value
 _waits = (_t.state == State.WAITING.value) & (_t.kind != PaymentKind.REFUND.value)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from shanfu.acquirer.batches import BATCHES, BY_BATCH, Batch
-from shanfu.acquirer.forward import BY_FORWARD, FORWARDS, Forward
-from shanfu.acquirer.journal import BY_TERMINAL_NAME, JOURNAL, JournalRow, PaymentKind
+from shanfu.acquirer.downloads import BY_DOWNLOAD, BY_GROUP, DOWNLOADS, GROUPS, OF_GROUP, Download, DownloadKind, Group
+from shanfu.acquirer.forward import BY_FORWARD, BY_NOTE, FORWARDS, Forward
+from shanfu.acquirer.journal import ADVISED, BY_TERMINAL_NAME, JOURNAL, JournalRow, PaymentKind
 from shanfu.acquirer.merchants import BY_MERCHANT, MERCHANTS, Merchant
 from shanfu.acquirer.numbers import BY_COUNTER, COUNTERS, TRACE, Counter, Moment, moment_of
 from shanfu.acquirer.requests import Request
@@ -97,6 +98,9 @@ class AcquirerBooks(MemberBooks):
             wanted.append((bucket, request.terminal_name))
             if request.original:
                 wanted.append((bucket, request.original))
+        notes = [(self.bucket(r.terminal), r.terminal_name) for r in requests if r.kind is PaymentKind.SCRIPT]
+        if notes:
+            self.forwards.load(BY_NOTE, notes)
         found: list[JournalRow] = []
         if names := list(answers):
             found = self.journal.load(BY_NAME, names)
@@ -108,8 +112,8 @@ class AcquirerBooks(MemberBooks):
             self.journal.load(BY_TERMINAL_NAME, originals)
 
     def _load_items(self, names: Sequence[tuple[int, str]], found: Iterable[JournalRow]) -> list[Forward]:
-        """Fetch the items of these names: an item has a name of its own, or that of the refund which it repeats."""
-        others = {(row.bucket, row.name) for row in found if row.kind != PaymentKind.REFUND}
+        """Fetch the items of these names: an item has a name of its own, or that of the advice which it carries."""
+        others = {(row.bucket, row.name) for row in found if row.kind not in ADVISED}
         wanted = [name for name in names if name not in others]
         return self.forwards.load(BY_FORWARD, wanted) if wanted else []
 
@@ -132,12 +136,30 @@ class AcquirerBooks(MemberBooks):
     def item(self, bucket: int, name: str) -> Forward | None:
         """The item of store-and-forward that bears this name; rows and items of the name were loaded."""
         row = self.row(bucket, name)
-        if row is not None and row.kind != PaymentKind.REFUND:
+        if row is not None and row.kind not in ADVISED:
             return None
         return self.forwards.find(BY_FORWARD, (bucket, name))
+
+    def noted(self, bucket: int, terminal_name: str) -> Forward | None:
+        """The script result that its terminal has named so; it was loaded."""
+        return self.forwards.find(BY_NOTE, (bucket, terminal_name)) if terminal_name else None
 
     def batch(self, terminal: Terminal, number: str) -> Batch | None:
         """A batch of a terminal, fetched."""
         key = (terminal.bucket, terminal.terminal, number)
         self.batches.load(BY_BATCH, [key])
         return self.batches.find(BY_BATCH, key)
+
+    # -- what terminals download ---------------------------------------------------------------------------------------
+
+    def group(self, name: str) -> Group | None:
+        """A group of terminals, fetched; None when it was never given anything."""
+        return next(iter(GROUPS.open(self.tx).load(BY_GROUP, [(0, name)])), None)
+
+    def downloads(self, group: str, kind: DownloadKind) -> list[Download]:
+        """All that is in force of a kind, in the order of names, fetched."""
+        return DOWNLOADS.open(self.tx).select(OF_GROUP, (group, kind.value))
+
+    def download(self, group: str, kind: DownloadKind, name: str) -> Download | None:
+        """One thing in force, fetched."""
+        return next(iter(DOWNLOADS.open(self.tx).load(BY_DOWNLOAD, [(0, group, kind.value, name)])), None)

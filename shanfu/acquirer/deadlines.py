@@ -5,6 +5,7 @@ Each turn takes a bounded number of rows, so a long night's queue never keeps a 
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Final
 
 from shanfu.acquirer import interbank
 from shanfu.acquirer.books import AcquirerBooks
@@ -18,7 +19,7 @@ from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.record import carry_on, expire
 from shanfu.clock import local
 from shanfu.hosts import BY_NAME
-from shanfu.iso8583 import Message, ReversalReason
+from shanfu.iso8583 import Message, ReversalReason, Value
 from shanfu.links import Turn
 
 __all__ = ["Deadlines"]
@@ -59,8 +60,9 @@ class Deadlines:
         books.load_terminals({row.terminal for row in found})
         rows = [row for item in items if (row := books.row(item.bucket, item.original)) is not None]
         tray = OutTray(self._config, self._prover, books, watch=self._watch)
-        for item, row, pan in zip(items, rows, self._prover.pans(rows, books), strict=True):
-            tray.to_network(_message(item, row, books, pan=pan), trace=trace_of(row), also=item.name)
+        pans, enclosed = self._prover.pans(rows, books), self._prover.enclosed(items, books)
+        for item, row, pan, fields in zip(items, rows, pans, enclosed, strict=True):
+            tray.to_network(_message(item, row, books, pan=pan, enclosed=fields), trace=trace_of(row), also=item.name)
             item.attempts += 1
             item.deadline_ms = books.now_ms + pause_ms(item.attempts)
         tray.empty(turn)
@@ -73,9 +75,16 @@ class Deadlines:
             row.pan_sealed, row.sealed = b"", 0
 
 
-def _message(item: Forward, row: JournalRow, books: AcquirerBooks, *, pan: str) -> Message:
+def _message(item: Forward, row: JournalRow, books: AcquirerBooks, *, pan: str, enclosed: dict[int, Value]) -> Message:
     merchant = books.merchant(row.merchant)
     assert merchant  # merchants are closed, never removed
     if item.kind == ForwardKind.ADVICE:
         return interbank.advice(row, books.row_of_terminal(row.bucket, row.original), merchant, pan=pan)
-    return interbank.reversal(item, row, merchant, pan=pan)
+    return _MESSAGES[item.kind](item, row, merchant, pan=pan, enclosed=enclosed)
+
+
+_MESSAGES: Final = {
+    ForwardKind.OFFLINE.value: interbank.offline_approval,
+    ForwardKind.REVERSAL.value: interbank.reversal,
+    ForwardKind.SCRIPT.value: interbank.script_result,
+}

@@ -12,12 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from shanfu.acquirer.forward import Forward
 from shanfu.acquirer.journal import JournalRow, PaymentKind
 from shanfu.acquirer.merchants import Merchant
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.requests import Request
 from shanfu.acquirer.terminals import Terminal
 from shanfu.hosts import State
+from shanfu.iso8583 import ChipCondition, EntryMode
 
 __all__ = ["CHAINS", "Check", "Decision", "Facts", "decide", "repeated", "reversal_outcome"]
 
@@ -26,13 +28,16 @@ __all__ = ["CHAINS", "Check", "Decision", "Facts", "decide", "repeated", "revers
 class Facts:
     """All that a decision may look at.
 
-    `merchant` is the terminal's, `original` what DE61 names; `mac_right` and `pin` are the HSM's verdicts.
+    `merchant` is the terminal's, `original` what DE61 names; `mac_right` and `pin` are the HSM's verdicts. Of a script result:
+    `before` and `noted` are the payment and the script result that its name was given to already.
     """
 
     request: Request
     terminal: Terminal | None = None
     merchant: Merchant | None = None
     original: JournalRow | None = None
+    before: JournalRow | None = None
+    noted: Forward | None = None
     mac_right: bool = False
     pin: bytes | None = None  # the block under the network's key
     network_up: bool = False
@@ -98,9 +103,17 @@ def kind_known(facts: Facts) -> Reason | None:
 
 
 def kind_permitted(facts: Facts) -> Reason | None:
-    """The merchant may do this."""
+    """The merchant may do this; an offline approval is a purchase."""
     assert facts.merchant
-    return None if facts.request.kind.name in facts.merchant.permits.split() else Reason.KIND_NOT_PERMITTED
+    kind = PaymentKind.PURCHASE if facts.request.kind is PaymentKind.OFFLINE else facts.request.kind
+    return None if kind.name in facts.merchant.permits.split() else Reason.KIND_NOT_PERMITTED
+
+
+def stripe_is_fallback(facts: Facts) -> Reason | None:
+    """A stripe stands in for a chip that could not be read, and for nothing else (DE60.5)."""
+    message = facts.request.message
+    fallback = message.text(60)[12:13] == ChipCondition.FALLBACK or message.text(22)[:2] == EntryMode.FALLBACK
+    return None if fallback else Reason.STRIPE_OF_A_CHIP_CARD
 
 
 # -- what it takes back ------------------------------------------------------------------------------------------------
@@ -147,6 +160,36 @@ def refund_covered(facts: Facts) -> Reason | None:
     return None if 0 < amount <= original.amount_minor - original.refunded_minor else Reason.REFUND_TOO_HIGH
 
 
+# -- what it tells of --------------------------------------------------------------------------------------------------
+
+
+def name_unspent(facts: Facts) -> Reason | None:
+    """The name is new, or a repeat's of the very same script result."""
+    request, noted, original = facts.request, facts.noted, facts.original
+    if facts.before is not None:
+        return Reason.DUPLICATE
+    if noted is None:
+        return None
+    same = original is not None and noted.original == original.name and _same_payment(request, original)
+    return None if same else Reason.DUPLICATE
+
+
+def original_left(facts: Facts) -> Reason | None:
+    """The issuer was asked about it, and its card can still be named to him."""
+    original = facts.original
+    return None if original and original.forwarded and original.sealed else Reason.ORIGINAL_UNKNOWN
+
+
+def original_amount(facts: Facts) -> Reason | None:
+    """It tells of the whole payment."""
+    assert facts.original
+    return None if _same_payment(facts.request, facts.original) else Reason.AMOUNT_DIFFERS
+
+
+def _same_payment(request: Request, row: JournalRow) -> bool:
+    return (row.card, row.amount_minor, row.currency) == (request.card, request.amount_minor, request.currency)
+
+
 # -- how it travels ----------------------------------------------------------------------------------------------------
 
 
@@ -165,11 +208,16 @@ _ASKED: Final = (*_SPEAKER, still_awaited, batch_open, currency, kind_known, kin
 _PAYMENT: Final[tuple[Check, ...]] = (*_ASKED, pin_readable, network_up)
 CHAINS: Final[dict[PaymentKind, tuple[Check, ...]]] = {
     PaymentKind.BALANCE: _PAYMENT,
+    PaymentKind.OFFLINE: _ASKED,  # accepted by commit, whether there is a network just now or not
     PaymentKind.PURCHASE: _PAYMENT,
     PaymentKind.REFUND: (*_ASKED, original_known, original_stands, refund_covered, network_up),
+    PaymentKind.SCRIPT: (*_SPEAKER, name_unspent, original_known, original_left, original_amount),
     PaymentKind.UNKNOWN: _ASKED,
     PaymentKind.VOID: (*_ASKED, original_known, original_stands, void_whole, network_up),
 }
+
+
+_SWIPED: Final[tuple[Check, ...]] = (*_ASKED, stripe_is_fallback, pin_readable, network_up)
 
 
 @dataclass(slots=True)
@@ -183,7 +231,8 @@ class Decision:
 
 def decide(facts: Facts) -> Decision:
     """Run the request's chain over the facts; a reversal need only be its sender's."""
-    chain = _SPEAKER if facts.request.reversal else CHAINS[facts.request.kind]
+    request = facts.request
+    chain = _SPEAKER if request.reversal else _SWIPED if request.swiped else CHAINS[request.kind]
     for passed, check in enumerate(chain):
         reason = check(facts)
         if reason is not None:

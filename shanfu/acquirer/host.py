@@ -178,9 +178,9 @@ class Acquirer:
 
     def _serve(self, station: str, frame: PosFrame, books: AcquirerBooks, turn: Turn) -> None:
         """Answer a terminal about itself."""
-        reply = self._day.work(frame.message, books)
+        reply, requirement = self._day.work(frame.message, books)
         tray = OutTray(self._config, self._prover, books, watch=self._watch)
-        tray.to_terminal(station, frame.answer(reply), mac=False)
+        tray.to_terminal(station, frame.answer(reply, requirement=requirement), mac=False)
         tray.empty(turn)
 
     def _link_changed(self, inbound: Inbound, books: AcquirerBooks, turn: Turn) -> None:

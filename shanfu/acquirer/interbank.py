@@ -1,5 +1,7 @@
 """What leaves for the network: requests made from a terminal's message, reversals and advices made from the journal.
 
+What else an advice carries (expiry and chip data of an offline approval, script results) comes `enclosed`.
+
 The acquirer names each message (DE7, DE11, DE32, DE33), gives the reference number (DE37), and says who the merchant is (DE18,
 DE43) and how the card was read (DE60). A reversal names its original in DE90. Fields follow the wires page.
 """
@@ -12,8 +14,9 @@ from shanfu.acquirer.merchants import Merchant, name_field
 from shanfu.acquirer.requests import Request
 from shanfu.iso8583 import InterbankHeader, Message, OriginalData, Value
 
-__all__ = ["advice", "header_to", "request_of", "reversal"]
+__all__ = ["advice", "header_to", "offline_approval", "request_of", "reversal", "script_result"]
 
+Fields = dict[int, Value]
 _CARD: Final = (14, 23, 26, 55)  # go on as they came
 UNKNOWN: Final = "0"
 
@@ -44,15 +47,34 @@ def request_of(
     return Message(row.mti, dict(sorted(fields.items())))
 
 
-def reversal(item: Forward, row: JournalRow, merchant: Merchant, *, pan: str) -> Message:
+def reversal(item: Forward, row: JournalRow, merchant: Merchant, *, pan: str, enclosed: Fields) -> Message:
     """Return the 0420 (0421 when it is sent again) that takes a request back."""
-    sent, stan = item.name.split(".")[:2]
-    fields = _common(row, merchant, pan) | {7: sent, 11: stan, 39: item.reason, 90: _original_data(row)}
-    if row.psn:
-        fields[23] = row.psn
+    fields = _about(item, row, merchant, pan) | enclosed | {39: item.reason}
     if row.auth_code:
         fields[38] = row.auth_code
     return Message("0421" if item.attempts else "0420", dict(sorted(fields.items())))
+
+
+def script_result(item: Forward, row: JournalRow, merchant: Merchant, *, pan: str, enclosed: Fields) -> Message:
+    """Return the 0620 (0621) that tells what became of the scripts that came with the answer to a request."""
+    fields = _about(item, row, merchant, pan) | enclosed
+    del fields[43]
+    return Message("0621" if item.attempts else "0620", dict(sorted(fields.items())))
+
+
+def offline_approval(item: Forward, row: JournalRow, merchant: Merchant, *, pan: str, enclosed: Fields) -> Message:
+    """Return the 0220 (0221) that brings an offline approval to its issuer, under its own name."""
+    fields = _common(row, merchant, pan) | enclosed
+    if row.psn:
+        fields[23] = row.psn
+    return Message("0221" if item.attempts else "0220", dict(sorted(fields.items())))
+
+
+def _about(item: Forward, row: JournalRow, merchant: Merchant, pan: str) -> dict[int, Value]:
+    """The fields of a message of our own that is about a request: its own name, and the request's in DE90."""
+    sent, stan = item.name.split(".")[:2]
+    fields = _common(row, merchant, pan) | {7: sent, 11: stan, 90: _original_data(row)}
+    return fields | {23: row.psn} if row.psn else fields
 
 
 def advice(row: JournalRow, original: JournalRow | None, merchant: Merchant, *, pan: str) -> Message:

@@ -18,6 +18,7 @@ from shanfu.hosts import State, overdue
 from shanfu.store import Shelf, Statement, book_of, open_index
 
 __all__ = [
+    "ADVISED",
     "BY_TERMINAL_NAME",
     "EXPIRED",
     "FORMAT",
@@ -28,6 +29,7 @@ __all__ = [
     "PaymentKind",
 ]
 
+ADVISED: Final = frozenset({"offline approval", "refund"})  # kinds whose item of store-and-forward bears their own name
 BY_TERMINAL_NAME: Final = ("bucket", "terminal_name")
 FORMAT: Final = 1
 NEVER_MS: Final = 2**62  # a deadline that does not come
@@ -35,11 +37,13 @@ ROWS_PER_TURN: Final = 64  # a few milliseconds of work, between two batches of 
 
 
 class PaymentKind(StrEnum):
-    """What was asked."""
+    """What was asked, or told: a script result has no row of its own."""
 
     BALANCE = "balance"
+    OFFLINE = "offline approval"
     PURCHASE = "purchase"
     REFUND = "refund"
+    SCRIPT = "script result"
     UNKNOWN = "unknown"
     VOID = "void"
 

@@ -9,11 +9,12 @@ from functools import lru_cache
 
 from shanfu.acquirer.books import AcquirerBooks
 from shanfu.acquirer.config import AcquirerConfig
+from shanfu.acquirer.forward import Forward
 from shanfu.acquirer.journal import JournalRow
 from shanfu.acquirer.requests import Request
 from shanfu.hosts import LOOKUP, SEAL, MACTrial, mak_label, pik_label, right_macs, try_keys
 from shanfu.hsm import HSM, KeyBlock, MACAlgorithm, MACJob, PINTranslation
-from shanfu.iso8583 import Unsealed
+from shanfu.iso8583 import INTERBANK, Message, Unsealed, Value
 
 __all__ = ["Prover", "algorithm_named"]
 
@@ -73,6 +74,21 @@ class Prover:
         plain = self.hsm.unseal(books.keys.current(SEAL), [(row.pan_sealed, _context(row)) for row in rows])
         return [pan.decode() for pan in plain]
 
+    def keep_enclosed(self, items: Sequence[tuple[Forward, dict[int, Value]]], books: AcquirerBooks) -> None:
+        """Seal into each item what it carries beyond its journal row."""
+        plain = [(INTERBANK.encode(Message("0220", fields)), _item_context(item)) for item, fields in items]
+        for (item, _), sealed in zip(items, self.hsm.seal(books.keys.current(SEAL), plain), strict=True):
+            item.kept = sealed
+
+    def enclosed(self, items: Sequence[Forward], books: AcquirerBooks) -> list[dict[int, Value]]:
+        """Open what each of these items carries beyond its journal row; of most it is nothing."""
+        kept = [item for item in items if item.kept]
+        if not kept:
+            return [{} for _ in items]
+        plain = self.hsm.unseal(books.keys.current(SEAL), [(item.kept, _item_context(item)) for item in kept])
+        opened = iter(plain)
+        return [INTERBANK.decode(next(opened)).fields if item.kept else {} for item in items]
+
     # -- sealing messages ----------------------------------------------------------------------------------------------
 
     def seal(self, unsealed: Sequence[tuple[Unsealed, KeyBlock, MACAlgorithm]]) -> list[bytes]:
@@ -93,6 +109,10 @@ def _translation(request: Request, from_key: KeyBlock, to_key: KeyBlock) -> PINT
     return PINTranslation(
         block=request.message.binary(52), from_key=from_key, to_key=to_key, from_format=form, to_format=form, pan=request.pan
     )
+
+
+def _item_context(item: Forward) -> bytes:
+    return f"forwards/{item.name}".encode()
 
 
 def _context(row: JournalRow) -> bytes:

@@ -1,6 +1,7 @@
 """What a decision changes in the books; nothing else in this party changes a row that money hangs on.
 
-`refuse` and `forward` enter a request, `settle` takes the network's verdict, `expire` gives up waiting, `reverse` takes back.
+`refuse`, `forward` and `accept` enter a request, `settle` takes the network's verdict, `expire` gives up waiting, `reverse`
+takes back, `note` keeps what became of scripts.
 A void or a refund marks its original when it leaves, so that two of them cannot run at once, and lifts the mark when nothing
 came of it.
 """
@@ -12,9 +13,20 @@ from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.requests import Request
 from shanfu.errors import DecodeError
 from shanfu.hosts import State, business_date
-from shanfu.iso8583 import REVERSAL_DONE, Message, ResponseCode, parse_par
+from shanfu.iso8583 import REVERSAL_DONE, Family, Message, ResponseCode, parse_par
 
-__all__ = ["acknowledge", "carry_on", "expire", "forward", "interbank_name", "refuse", "reverse", "settle"]
+__all__ = [
+    "accept",
+    "acknowledge",
+    "carry_on",
+    "expire",
+    "forward",
+    "interbank_name",
+    "note",
+    "refuse",
+    "reverse",
+    "settle",
+]  # fmt: skip
 
 
 # -- entering ----------------------------------------------------------------------------------------------------------
@@ -34,6 +46,20 @@ def forward(books: AcquirerBooks, request: Request, *, institution: str, deadlin
     row.deadline_ms = deadline_ms
     _mark(books, row)
     return books.journal.add(row)
+
+
+def accept(books: AcquirerBooks, request: Request, *, institution: str) -> tuple[JournalRow, Forward]:
+    """Enter what a card has approved offline, and let it be told to its issuer: the money has moved already."""
+    row = _row(books, request, institution=institution)
+    row.name, row.state = interbank_name(books, institution), State.APPROVED.value
+    row.response_code, row.reason = Reason.APPROVED_OFFLINE.code, Reason.APPROVED_OFFLINE.name
+    books.journal.add(row)
+    return row, _queue(books, row, ForwardKind.OFFLINE)
+
+
+def note(books: AcquirerBooks, request: Request, original: JournalRow) -> Forward:
+    """Let the issuer be told what became of the scripts that came with his answer to `original`."""
+    return _queue(books, original, ForwardKind.SCRIPT, terminal_name=request.terminal_name)
 
 
 def interbank_name(books: AcquirerBooks, institution: str) -> str:
@@ -101,16 +127,15 @@ def _account_reference(answer: Message) -> str:
         return ""
 
 
-def expire(books: AcquirerBooks, row: JournalRow, reason: Reason, *, because: str) -> None:
-    """Give up a request: it is answered with `reason`, and a reversal saying `because` (DE39) goes to the network.
+def expire(books: AcquirerBooks, row: JournalRow, reason: Reason, *, because: str) -> Forward | None:
+    """Give up a request: it is answered with `reason`, and a reversal saying `because` (DE39), returned, goes to the network.
 
     A balance inquiry moves nothing and is never reversed.
     """
     row.state, row.response_code, row.reason = State.EXPIRED.value, reason.code, reason.name
     row.deadline_ms = NEVER_MS
     _unmark(books, row)
-    if row.kind != PaymentKind.BALANCE:
-        _queue(books, row, ForwardKind.REVERSAL, because=because)
+    return None if row.kind == PaymentKind.BALANCE else _queue(books, row, ForwardKind.REVERSAL, because=because)
 
 
 def carry_on(books: AcquirerBooks, row: JournalRow) -> None:
@@ -119,38 +144,40 @@ def carry_on(books: AcquirerBooks, row: JournalRow) -> None:
     _queue(books, row, ForwardKind.ADVICE)
 
 
-def _queue(books: AcquirerBooks, row: JournalRow, kind: ForwardKind, *, because: str = "") -> None:
-    advice = kind is ForwardKind.ADVICE
-    name = row.name if advice else interbank_name(books, row.institution)
+def _queue(books: AcquirerBooks, row: JournalRow, kind: ForwardKind, *, because: str = "", terminal_name: str = "") -> Forward:
+    sent = int(kind is ForwardKind.ADVICE)
+    name = row.name if kind in (ForwardKind.ADVICE, ForwardKind.OFFLINE) else interbank_name(books, row.institution)
     item = Forward(
-        row.bucket, books.next_forward(), name, row.name, kind.value, because, ForwardState.QUEUED.value, int(advice), 0, "",
-        books.now_ms, books.now_ms,
+        row.bucket, books.next_forward(), name, row.name, kind.value, because, ForwardState.QUEUED.value, sent, 0, "",
+        books.now_ms, books.now_ms, terminal_name,
     )  # fmt: skip
-    books.forwards.add(item)
+    return books.forwards.add(item)
 
 
 # -- taking back -------------------------------------------------------------------------------------------------------
 
 
-def reverse(books: AcquirerBooks, request: Request, reason: Reason, *, institution: str) -> JournalRow | None:
-    """Change what a terminal's reversal comes to, and return its original, or the tombstone of one not seen."""
+def reverse(
+    books: AcquirerBooks, request: Request, reason: Reason, *, institution: str
+) -> tuple[JournalRow | None, Forward | None]:
+    """Change what a terminal's reversal comes to; return its original, or the tombstone of one not seen, and what goes on."""
     row = books.row_of_terminal(books.bucket(request.terminal), request.terminal_name)
     if reason is Reason.TOMBSTONE_KEPT:
         row = _row(books, request, institution=institution)
         row.state, row.reversed_ms = State.TOMBSTONE.value, books.now_ms
         row.response_code, row.reason = Reason.REVERSED_EARLIER.code, Reason.REVERSED_EARLIER.name
-        return books.journal.add(row)
+        return books.journal.add(row), None
     if reason is not Reason.REVERSED or row is None:
-        return row
+        return row, None
     row.reversed_ms = books.now_ms
     because = request.message.text(39)
     if row.state == State.WAITING:
-        expire(books, row, Reason.REVERSED_EARLIER, because=because)
-    elif row.state == State.APPROVED:
-        row.state = State.REVERSED.value
-        _unmark(books, row)
-        _queue(books, row, ForwardKind.REVERSAL, because=because)
-    return row
+        return row, expire(books, row, Reason.REVERSED_EARLIER, because=because)
+    if row.state != State.APPROVED:
+        return row, None
+    row.state = State.REVERSED.value
+    _unmark(books, row)
+    return row, _queue(books, row, ForwardKind.REVERSAL, because=because)
 
 
 def acknowledge(books: AcquirerBooks, item: Forward, answer: Message) -> None:
@@ -159,14 +186,25 @@ def acknowledge(books: AcquirerBooks, item: Forward, answer: Message) -> None:
     row = books.row(item.bucket, item.original)
     assert row
     item.response_code = code
-    if code in REVERSAL_DONE:
-        item.state = ForwardState.DONE.value
+    offline = item.kind == ForwardKind.OFFLINE
+    if code in REVERSAL_DONE and not (offline and code != ResponseCode.APPROVED):
+        item.state, item.kept = ForwardState.DONE.value, b""
     else:
         item.refusals += 1
-        item.state = (ForwardState.DEAD if item.refusals >= MOST_REFUSALS else ForwardState.QUEUED).value
+        dead = item.refusals >= MOST_REFUSALS or (offline and _final(code))
+        item.state = (ForwardState.DEAD if dead else ForwardState.QUEUED).value
     if item.state == ForwardState.QUEUED:
         return
     if item.kind == ForwardKind.ADVICE:
         settle(books, row, answer)
-    elif item.state == ForwardState.DONE and row.state == State.EXPIRED:
+    elif offline and item.state == ForwardState.DONE:
+        row.issuer = answer.text(100, "")
+        row.business_date = business_date(answer.text(15, ""), books.now_ms) or row.business_date
+    elif item.kind == ForwardKind.REVERSAL and item.state == ForwardState.DONE and row.state == State.EXPIRED:
         row.state = State.REVERSED.value
+
+
+def _final(code: str) -> bool:
+    """Whether an offline approval that was refused so will be refused for ever."""
+    known = ResponseCode.of(code)
+    return known.family is not Family.OTHER and not known.retryable

@@ -9,22 +9,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shanfu.acquirer import interbank
-from shanfu.acquirer.answers import bare, of_reversal
+from shanfu.acquirer.answers import bare, of_note, of_reversal
 from shanfu.acquirer.books import AcquirerBooks
 from shanfu.acquirer.config import AcquirerConfig
 from shanfu.acquirer.decide import Facts, decide, repeated, reversal_outcome
 from shanfu.acquirer.events import decision_event, trace_of, trace_of_request, verdict_event
-from shanfu.acquirer.forward import ForwardKind, ForwardState
+from shanfu.acquirer.forward import Forward, ForwardKind, ForwardState
 from shanfu.acquirer.journal import JournalRow, PaymentKind
 from shanfu.acquirer.management import Management
 from shanfu.acquirer.outtray import OutTray, answer_terminal
 from shanfu.acquirer.prove import Prover
 from shanfu.acquirer.reasons import Reason
-from shanfu.acquirer.record import acknowledge, expire, forward, refuse, reverse, settle
+from shanfu.acquirer.record import accept, acknowledge, expire, forward, note, refuse, reverse, settle
 from shanfu.acquirer.requests import Request
 from shanfu.events import Event
 from shanfu.hosts import State, interbank_trial, name_of, right_macs
-from shanfu.iso8583 import Message, ReversalReason, response_mti
+from shanfu.iso8583 import Message, ReversalReason, Value, response_mti
 from shanfu.links import Turn
 
 __all__ = ["Answer", "Stretch"]
@@ -67,18 +67,27 @@ class Stretch:
         self._prove_answers(answers, books)
         tray = OutTray(self._config, self._prover, books, watch=self._watch)
         leaving: list[tuple[JournalRow, str]] = []
+        enclosed: list[tuple[Forward, dict[int, Value]]] = []
         in_order = iter(facts)
         for item in items:
             if isinstance(item, Answer):
                 self._take(item, books, tray, turn=turn)
-            elif item.reversal:
-                self._take_back(next(in_order), books, tray, turn=turn)
+                continue
+            row = carried = None
+            if item.reversal:
+                carried = self._take_back(next(in_order), books, tray, turn=turn)
+            elif item.kind is PaymentKind.SCRIPT:
+                carried = self._take_note(next(in_order), books, tray, turn=turn)
             else:
-                row = self._judge(next(in_order), books, tray, turn=turn)
-                if row is not None:
-                    leaving.append((row, item.pan))
+                row, carried = self._judge(next(in_order), books, tray, turn=turn)
+            if row is not None:
+                leaving.append((row, item.pan))
+            if carried is not None and item.enclosed:
+                enclosed.append((carried, item.enclosed))
         if leaving:
             self._prover.keep_pans(leaving, books)
+        if enclosed:
+            self._prover.keep_enclosed(enclosed, books)
         tray.empty(turn)
 
     # -- proofs --------------------------------------------------------------------------------------------------------
@@ -115,32 +124,40 @@ class Stretch:
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
-    def _judge(self, facts: Facts, books: AcquirerBooks, tray: OutTray, *, turn: Turn) -> JournalRow | None:
-        """Answer a request, or forward it and return its row."""
+    def _judge(
+        self, facts: Facts, books: AcquirerBooks, tray: OutTray, *, turn: Turn
+    ) -> tuple[JournalRow | None, Forward | None]:
+        """Answer a request, or forward it; return its row if its card is to be named again, and the item that carries it."""
         request = facts.request
         bucket, trace = books.bucket(request.terminal), self._trace(request, books)
         before = books.row_of_terminal(bucket, request.terminal_name)
         if before is not None:
             self._repeat(facts, before, tray, turn=turn)
-            return None
+            return None, None
         facts.original = books.row_of_terminal(bucket, request.original)
         decision = decide(facts)
         if self._watch:
             turn.events.append(decision_event(self._config.name, facts, decision, at_ms=books.now_ms, trace=trace))
         institution = self._config.institution
+        if decision.reason is None and request.kind is PaymentKind.OFFLINE:
+            row, item = accept(books, request, institution=institution)
+            answer_terminal(tray, row, acquirer=institution)
+            return row, item
         if decision.reason is None:
             row = forward(books, request, institution=institution, deadline_ms=request.deadline_ms)
             assert facts.merchant
             message = interbank.request_of(row, request, facts.merchant, pin=facts.pin, original=facts.original)
             tray.to_network(message, trace=trace, also=row.name)
-            return row
-        if facts.mac_right and request.terminal_name:  # its name is spent: whoever repeats it gets the same refusal
+            return row, None
+        # Its name is spent: whoever repeats it gets the same refusal. The money of an offline approval has moved, so it may
+        # come again when what stands against it has been put right.
+        if facts.mac_right and request.terminal_name and request.kind is not PaymentKind.OFFLINE:
             row = refuse(books, request, decision.reason, institution=institution)
             answer_terminal(tray, row, acquirer=institution)
-            return None
+            return None, None
         reply = bare(request.message, decision.reason.code, acquirer=institution, moment=books.moment)
         tray.to_terminal(request.station, request.frame.answer(reply), mac=False, trace=trace)
-        return None
+        return None, None
 
     def _repeat(self, facts: Facts, row: JournalRow, tray: OutTray, *, turn: Turn) -> None:
         """Give the stored answer, refuse a name with other contents, or leave a request that waits alone."""
@@ -159,20 +176,43 @@ class Stretch:
         reply = bare(request.message, refusal.code, acquirer=self._config.institution, moment=tray.moment)
         tray.to_terminal(request.station, request.frame.answer(reply), mac=False, trace=trace)
 
-    def _take_back(self, facts: Facts, books: AcquirerBooks, tray: OutTray, *, turn: Turn) -> None:
-        """Accept a reversal by commit, or refuse one that is not its sender's."""
+    def _take_back(self, facts: Facts, books: AcquirerBooks, tray: OutTray, *, turn: Turn) -> Forward | None:
+        """Accept a reversal by commit, or refuse one that is not its sender's; return what is to go on."""
         request, decision = facts.request, decide(facts)
         trace = trace_of_request(request, books.moment.date)
         if self._watch:
             turn.events.append(decision_event(self._config.name, facts, decision, at_ms=books.now_ms, trace=trace))
-        institution, row, reason = self._config.institution, None, decision.reason
+        institution, reason = self._config.institution, decision.reason
+        row, item = None, None
         if reason is None:
             before = books.row_of_terminal(books.bucket(request.terminal), request.terminal_name)
             reason = reversal_outcome(request, before)
-            row = reverse(books, request, reason, institution=institution)
+            row, item = reverse(books, request, reason, institution=institution)
             self._tell(turn, f"reversal: {reason.code}, {reason.en}", reason, trace=trace)
         reply = of_reversal(request.message, row, reason.code, acquirer=institution, moment=books.moment)
         tray.to_terminal(request.station, request.frame.answer(reply), mac=reason.approved, trace=trace)
+        return item
+
+    def _take_note(self, facts: Facts, books: AcquirerBooks, tray: OutTray, *, turn: Turn) -> Forward | None:
+        """Accept by commit what became of scripts, or say why it is nobody's; return what is to go on."""
+        request, bucket = facts.request, books.bucket(facts.request.terminal)
+        facts.before = books.row_of_terminal(bucket, request.terminal_name)
+        facts.original = books.row_of_terminal(bucket, request.original)
+        facts.noted = item = books.noted(bucket, request.terminal_name)
+        decision, trace = decide(facts), trace_of_request(request, books.moment.date)
+        if self._watch:
+            turn.events.append(decision_event(self._config.name, facts, decision, at_ms=books.now_ms, trace=trace))
+        institution, original = self._config.institution, facts.original
+        if decision.reason is not None or original is None:
+            code = (decision.reason or Reason.ORIGINAL_UNKNOWN).code
+            reply = bare(request.message, code, acquirer=institution, moment=books.moment)
+            tray.to_terminal(request.station, request.frame.answer(reply), mac=False, trace=trace)
+            return None
+        if item is None:
+            item = note(books, request, original)
+        reply = of_note(request.message, original, acquirer=institution, noted_ms=item.queued_ms)
+        tray.to_terminal(request.station, request.frame.answer(reply), mac=True, trace=trace)
+        return None if facts.noted else item
 
     # -- answers -------------------------------------------------------------------------------------------------------
 

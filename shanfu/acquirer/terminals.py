@@ -10,14 +10,18 @@ from typing import Final
 from shanfu.acquirer.tables import METADATA
 from shanfu.store import Shelf, book_of
 
-__all__ = ["BY_TERMINAL", "TERMINALS", "Terminal"]
+__all__ = ["BY_TERMINAL", "EVERYBODY", "TERMINALS", "Terminal"]
 
 BY_TERMINAL: Final = ("bucket", "terminal")
+EVERYBODY: Final = "all"  # the group of terminals that were put into none
 
 
 @dataclass(slots=True)
 class Terminal:
-    """One terminal; `batch` is the number that the last sign-in gave, "" before the first."""
+    """One terminal; `batch` is the number that the last sign-in gave, "" before the first.
+
+    Of the CA keys and application parameters of its group: the versions it was last told of, and those it has downloaded.
+    """
 
     bucket: int
     terminal: str
@@ -26,6 +30,11 @@ class Terminal:
     batch: str
     signed_in: int
     since_ms: int
+    terminal_group: str = EVERYBODY
+    keys_offered: int = 0
+    keys_held: int = 0
+    parameters_offered: int = 0
+    parameters_held: int = 0
 
 
 TERMINALS: Final = Shelf(

@@ -59,6 +59,8 @@ PAN = "620901000000001" + luhn_digit("620901000000001")
 PAN_2 = "620902000000001" + luhn_digit("620902000000001")
 CHIP = bytes.fromhex("9F2608A1A2A3A4A5A6A7A89F100807010103A00000019F360200019F3303E0E1C8")
 ANSWER_CHIP = bytes.fromhex("910A010203040506070830309F36020001")
+TC = bytes.fromhex("9F2608B1B2B3B4B5B6B7B89F2701409F100807010103940000019F360200058A025931")
+SCRIPTS = bytes.fromhex("9F2608A1A2A3A4A5A6A7A89F100807010103A00000019F36020001DF31052000000001")
 PIN_DIGITS = "123456"
 Fields = dict[int, Value | None]
 
@@ -252,6 +254,30 @@ class Till:
     def reversal(self, original: Message, reason: str = "98", **odd: Value | None) -> bytes:
         fields: Fields = original.copy(2, 3, 4, 11, 14, 22, 23, 25, 41, 42, 49, 60) | {39: reason}  # type: ignore[assignment]
         return self.frame("0400", self._changed(fields, odd))
+
+    # -- chips and stripes ---------------------------------------------------------------------------------------------
+
+    def swipe(self, amount_minor: int = 1234, *, pin: str | None = PIN_DIGITS, **odd: Value | None) -> bytes:
+        """A stripe that stands in for a chip which could not be read."""
+        mode, condition = "021" if pin else "022", f"22{self.batch}000620"
+        fallback: dict[str, Value | None] = {"de22": mode, "de23": None, "de55": None, "de60": condition}
+        return self.purchase(amount_minor, pin=pin, **(fallback | odd))
+
+    def offline(self, amount_minor: int = 500, **odd: Value | None) -> bytes:
+        """An offline approval, uploaded."""
+        fields = self._money(amount_minor, "36", "000000") | {14: "3012", 23: "001", 55: TC}
+        return self.frame("0320", self._changed(fields, odd))
+
+    def script_result(self, original: Message, paid: Message, **odd: Value | None) -> bytes:
+        fields: Fields = dict(original.copy(2, 3, 4, 22, 23, 25, 41, 42, 49))
+        fields |= {11: self.next_stan(), 37: paid.text(37), 55: SCRIPTS, 60: f"00{self.batch}951600"}
+        fields |= {61: original.text(60)[2:8] + original.text(11) + paid.text(13)}
+        return self.frame("0620", self._changed(fields, odd))
+
+    def download(self, mti: str, code: str, de62: bytes | None = None) -> bytes:
+        """A message about what there is to download."""
+        fields: Fields = {11: self.next_stan(), 41: self.terminal, 42: self.merchant, 60: f"00{self.batch}{code}", 62: de62}
+        return self.frame(mti, fields, mac=False)
 
     @staticmethod
     def sent_fields(raw: bytes) -> Fields:

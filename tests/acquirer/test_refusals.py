@@ -6,7 +6,7 @@ import pytest
 
 from shanfu.acquirer import Reason, close_merchant, journal_lines
 from shanfu.iso8583 import Message
-from tests.acquirer.bank import BOOKSHOP, PAN_2, PIN_DIGITS, TEAHOUSE, Bank, Till
+from tests.acquirer.bank import BOOKSHOP, CHIP, PAN_2, PIN_DIGITS, TEAHOUSE, Bank, Till
 
 Attempt = Callable[[Bank], tuple[Till, bytes]]
 
@@ -174,6 +174,9 @@ ATTEMPTS = [
     ("refund of a void",  voided_before(refund),                       R.ALREADY_VOIDED,         True),
     ("refund too high",   of_original(lambda b, o, p: b.till.refund(o, p, 1235)), R.REFUND_TOO_HIGH, True),
     ("refunds too high",  refunded_before(lambda t, o, p: t.refund(o, p, 235)), R.REFUND_TOO_HIGH, True),
+    ("swipe, no failure", teahouse(lambda t: t.swipe(de60=f"22{t.batch}000600")), R.STRIPE_OF_A_CHIP_CARD, True),
+    ("swipe, no track",   teahouse(lambda t: t.swipe(de35=None)),      R.FORMAT,                 True),
+    ("swipe with chip",   teahouse(lambda t: t.swipe(de55=CHIP)),      R.FORMAT,                 True),
     ("refund of zero",    of_original(lambda b, o, p: b.till.refund(o, p, 0)), R.REFUND_TOO_HIGH, True),
 ]
 # fmt: on
@@ -201,8 +204,8 @@ def test_refused(bank: Bank, attempt: Attempt, reason: Reason, kept: bool) -> No
 
 def test_every_reason_of_the_chain_has_a_line() -> None:
     elsewhere = {
-        R.APPROVED, R.DUPLICATE, R.ISSUER_DECLINED, R.KEYS_MISSING, R.MALFUNCTION, R.NOT_REVERSIBLE, R.NO_ANSWER,
-        R.NO_VALID_ANSWER, R.REVERSED, R.REVERSED_BEFORE, R.REVERSED_EARLIER, R.TOMBSTONE_KEPT,
+        R.APPROVED, R.APPROVED_OFFLINE, R.DUPLICATE, R.ISSUER_DECLINED, R.KEYS_MISSING, R.MALFUNCTION, R.NOT_REVERSIBLE,
+        R.NO_ANSWER, R.NO_VALID_ANSWER, R.REVERSED, R.REVERSED_BEFORE, R.REVERSED_EARLIER, R.TOMBSTONE_KEPT,
     }  # fmt: skip
     assert {row[2] for row in ATTEMPTS} | elsewhere == set(Reason)
 
