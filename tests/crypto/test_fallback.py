@@ -2,7 +2,7 @@
 
 import pytest
 
-from shanfu.crypto import evp, sm2_curve
+from shanfu.crypto import evp, libcrypto, rsa, sm2_curve
 from tests import test_vectors
 from tests.vector_kinds import KINDS
 
@@ -25,3 +25,14 @@ def test_vector_without_libcrypto(monkeypatch, case):
 
 def test_the_vectors_are_there():
     assert len(CASES) > 200 or test_vectors.FOLDER != test_vectors.OWN
+
+
+@pytest.mark.parametrize("engine", [rsa._library, sm2_curve._engine], ids=["rsa", "sm2"])
+def test_pairs_do_without_the_library(monkeypatch, engine):
+    assert engine() is not None  # otherwise nothing here tests the library's side
+    monkeypatch.setattr(libcrypto, "LIBRARIES", ("libcrypto.so.none",))
+    engine.cache_clear()
+    try:
+        assert engine() is None
+    finally:
+        engine.cache_clear()

@@ -1,11 +1,20 @@
 """RSA without padding: both engines agree, a published card's key works, false keys and disturbed results are refused."""
 
+import hashlib
 import pickle
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import rsa as others
+from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shanfu.crypto import RSAPrivateKey, RSAPublicKey, rsa
 from shanfu.errors import DecodeError, IntegrityError, KeyUseError
+from tests.budget import examples
+
+few = settings(max_examples=examples(25, heavy=2_000), deadline=None)
 
 # vectors emv_oda_unionpay_testcard, icc-private-key-001: a published test card, DGIs 8201 to 8205
 P = "FC03512FED42394B442611AAC061B66523EC90FB6745D31297CA310E1F6833FFFFCC5ED34BF8AC3B52C7AA754FCF298B"
@@ -133,3 +142,41 @@ def test_sizes_we_do_not_make():
     for bits, exponent in ((512, b"\x03"), (2056, b"\x03"), (1025, b"\x03"), (1024, b"\x05")):
         with pytest.raises(KeyUseError):
             RSAPrivateKey.generate(bits, exponent)
+
+
+def test_another_librarys_signature_opens():
+    """PKCS #1 is padding around the same arithmetic: 00 01 FF … 00 and a digest come out of it."""
+    key = others.generate_private_key(3, 1024)
+    numbers = key.public_key().public_numbers()
+    public = RSAPublicKey(numbers.n.to_bytes(128), b"\x03")
+    block = public.recover(key.sign(b"data", padding.PKCS1v15(), SHA256()))
+    assert block.startswith(b"\0\1" + b"\xff" * 74)
+    assert block.endswith(hashlib.sha256(b"data").digest())
+
+
+KEPT = RSAPrivateKey(**crt())
+
+
+@few
+@given(st.integers(0, int(MODULUS, 16) - 1))
+def test_any_block_comes_back_and_both_engines_agree(number):
+    block = number.to_bytes(96)
+    signature = KEPT.sign(block)
+    assert signature == KEPT._compute(number)
+    assert KEPT.public.recover(signature) == block
+
+
+@few
+@given(st.integers(0, len(KEPT.encode()) - 1), st.integers(1, 255))
+def test_a_changed_encoding_is_no_key(at, mask):
+    der = bytearray(KEPT.encode())
+    der[at] ^= mask
+    with pytest.raises(KeyUseError):
+        RSAPrivateKey.decode(bytes(der))
+
+
+@few
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_key(data):
+    with pytest.raises(KeyUseError):
+        RSAPrivateKey.decode(data)

@@ -3,10 +3,15 @@
 import pickle
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shanfu.crypto import SM2PrivateKey, SM2PublicKey, exchange_key, sm2, sm2_curve, sm2_kdf
 from shanfu.crypto.sm2_curve import GENERATOR, ORDER, PRIME, add, encode_point, multiply, multiply_sum
 from shanfu.errors import DecodeError, IntegrityError, KeyUseError
+from tests.budget import examples
+
+few = settings(max_examples=examples(25, heavy=2_000), deadline=None)
 
 KEY = SM2PrivateKey(bytes.fromhex("3945208F7B2144B13F36E38AC6D39F95889393692860B51A42FB81EF4DF7C5B8"))
 MINUS_G = (GENERATOR[0], PRIME - GENERATOR[1])
@@ -152,3 +157,22 @@ def test_kdf_counts_from_one_and_cuts():
 
 def test_points_as_bytes():
     assert encode_point(GENERATOR) == SM2PrivateKey((1).to_bytes(32)).public.point
+
+
+@few
+@given(st.integers(1, ORDER - 2), st.binary(min_size=1, max_size=100), st.binary(max_size=30))
+def test_any_key_signs_and_opens(number, message, user):
+    key = SM2PrivateKey(number.to_bytes(32))
+    key.public.verify(message, key.sign(message, user), user)
+    assert key.decrypt(key.public.encrypt(message)) == message
+
+
+@few
+@given(st.binary(max_size=200))
+def test_strangers_bytes_raise_one_error(data):
+    with pytest.raises(IntegrityError):
+        KEY.decrypt(data)
+    with pytest.raises(IntegrityError):
+        KEY.decrypt(b"\x04" + data, c3_last=True)
+    with pytest.raises(IntegrityError):
+        KEY.public.verify(b"m", data[:64])
