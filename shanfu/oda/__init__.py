@@ -14,8 +14,8 @@ door), `ca_keys.py`, `card_data.py` (what is signed of a card), `certificates.py
 (SDA), `dynamic.py` (DDA, CDA, fDDA), `making.py` (issuing), `signing.py` (the card).
 """
 
-from shanfu.oda.blocks import Form, PrivateKey, PublicKey, Sign, open_signed
-from shanfu.oda.ca_keys import CAKey, CAKeys, Revocation, parse_ca_key
+from shanfu.oda.blocks import PrivateKey, PublicKey, Sign
+from shanfu.oda.ca_keys import CAKey, CAKeys, Revocation
 from shanfu.oda.card_data import CardData, static_data
 from shanfu.oda.certificates import (
     Certificate,
@@ -44,10 +44,10 @@ from shanfu.oda.signing import icc_key_groupings, load_icc_key, sign_combined, s
 from shanfu.oda.static import authenticate_static
 
 __all__ = [
-    "CHAIN_TAGS", "Authentication", "CAKey", "CAKeys", "CardData", "Certificate", "Chain", "Failure", "Form", "Method",
-    "Part", "PrivateKey", "PublicKey", "Reason", "Revocation", "Sign", "authenticate_combined", "authenticate_dynamic",
+    "CHAIN_TAGS", "Authentication", "CAKey", "CAKeys", "CardData", "Certificate", "Chain", "Failure", "Method", "Part",
+    "PrivateKey", "PublicKey", "Reason", "Revocation", "Sign", "authenticate_combined", "authenticate_dynamic",
     "authenticate_fast", "authenticate_static", "chain_records", "choose_ddol", "fdda_hash_input", "icc_key_groupings",
     "load_icc_key", "make_icc_certificate", "make_issuer_certificate", "make_static_signature", "open_icc_certificate",
-    "open_issuer_certificate", "open_signed", "parse_ca_key", "recover_chain", "recover_issuer", "sign_combined",
-    "sign_dynamic", "sign_fast", "static_data",
+    "open_issuer_certificate", "recover_chain", "recover_issuer", "sign_combined", "sign_dynamic", "sign_fast",
+    "static_data",
 ]  # fmt: skip

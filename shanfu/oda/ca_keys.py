@@ -19,16 +19,14 @@ from typing import Final, Self
 from shanfu.crypto import RSAPublicKey, SM2PublicKey, sm3
 from shanfu.emv import UNIONPAY_RID
 from shanfu.errors import DecodeError, Fault, IntegrityError
-from shanfu.iso8583 import CAKeyRecord, encode_ca_key
-from shanfu.iso8583 import parse_ca_key as read_ca_key
+from shanfu.iso8583 import CAKeyRecord
 from shanfu.oda.blocks import PublicKey, key_bytes
 from shanfu.oda.results import Failure, Part, Reason
 
-__all__ = ["CAKey", "CAKeys", "Revocation", "parse_ca_key"]
+__all__ = ["CAKey", "CAKeys", "Revocation"]
 
 RSA, SM2 = 1, 4  # DF07 of a download
 ALGORITHMS: Final = {RSA: 1, SM2: 4}  # its DF06: SHA-1, SM3; in the wild SM2 keys come with several numbers
-FOUND: Final = b"1"  # the digit of DE62 before a key that there is
 NEVER: Final = "00000000"  # DF05 of a key without a last day
 
 # The indexes of UnionPay's test keys (RSA 08 to 0B, laboratory 80; SM2 18 and 57), known from public sample code
@@ -89,11 +87,6 @@ class CAKey:
         )
 
     @property
-    def download(self) -> bytes:
-        """The same as TLV, without the digit that precedes it in DE62; `parse_ca_key` takes it back."""
-        return encode_ca_key(self.record)[1:]
-
-    @property
     def checksum(self) -> bytes:
         """What shows that the key came over unharmed (not from whom it came)."""
         return checksum_of(self.rid, self.index, self.key)
@@ -109,13 +102,6 @@ class CAKey:
             return Reason.FOR_TESTS
         # EMV B2 11.2: a terminal does not use a key beyond its date
         return Reason.EXPIRED if self.expires and today > self.expires else None
-
-
-def parse_ca_key(data: bytes) -> CAKey:
-    """Read a downloaded key from its TLV (9F06 9F22 DF05 DF06 DF07 DF02 DF04 DF03); errors as `CAKey.of_record`."""
-    record = read_ca_key(FOUND + data)
-    assert record is not None, "the digit says that there is one"
-    return CAKey.of_record(record)
 
 
 def checksum_of(rid: bytes, index: int, key: PublicKey) -> bytes:

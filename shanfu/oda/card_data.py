@@ -50,7 +50,7 @@ def static_data(card: CardData) -> bytes | Failure:
     tag_list = card.values.get(0x9F4A)
     if tag_list is not None:
         if tag_list != AIP_TAG:  # EMV B3 10.3: it holds the tag of the AIP and no other
-            return Failure(Part.TAG_LIST, Reason.TAG_LIST)
+            return Failure(Part.TAG_LIST, Reason.OTHER_TAGS)
         parts.append(card.aip)
     joined = b"".join(parts)
     return joined if len(joined) <= LIMITS_STATIC_DATA else Failure(Part.RECORD, Reason.TOO_LONG)

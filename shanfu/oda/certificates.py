@@ -165,7 +165,7 @@ def _rsa_key(inside: tuple[bytes, bytes], parts: Parts, rest: tuple[int, bytes, 
     if len(exponent) != exponent_bytes:
         return Failure(exponent_part, Reason.LENGTH)
     if int.from_bytes(exponent) not in EXPONENTS:
-        return Failure(exponent_part, Reason.EXPONENT)
+        return Failure(exponent_part, Reason.VALUE)
     try:
         return RSAPublicKey((modulus + remainder)[:modulus_bytes], exponent)
     except DecodeError:

@@ -71,9 +71,9 @@ class Reason(Words):
     KEY_ALGORITHM       = "names an unknown public key algorithm",           "公钥算法标识不支持"     # EMV B2 5.3 step 11
     KEY_SIZE            = "holds a key longer than the key that signed it",  "所含公钥长于签名公钥"   # EMV B2 B2.1
     KEY                 = "holds no usable public key",                      "所含公钥无效"          # EMV B2 B2.1
-    EXPONENT            = "is neither 3 nor 65537",                          "既非3也非65537"       # EMV B2 B2.1
+    VALUE               = "is neither 3 nor 65537",                          "既非3也非65537"       # EMV B2 B2.1
     NOT_A_TEMPLATE      = "is not one template 70",                          "不是单一的70模板"       # EMV B3 10.3
-    TAG_LIST            = "names other data than the AIP",                   "含有AIP以外的标签"      # EMV B3 10.3
+    OTHER_TAGS          = "names other data than the AIP",                   "含有AIP以外的标签"      # EMV B3 10.3
     TOO_LONG            = "is longer than a terminal must take",             "超过终端处理上限"       # EMV B3 10.3
     DYNAMIC_DATA        = "does not hold the dynamic data it announces",     "动态数据结构错误"       # EMV B2 6.5.2
     NO_UNPREDICTABLE    = "does not ask for the unpredictable number",       "未包含不可预知数"       # EMV B2 6.5.1

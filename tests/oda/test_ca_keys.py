@@ -9,10 +9,17 @@ import pytest
 from shanfu.emv import UNIONPAY_RID
 from shanfu.errors import DecodeError, IntegrityError, ShanfuError
 from shanfu.iso7816 import parse, tlv
-from shanfu.oda import CAKey, CAKeys, Failure, parse_ca_key
+from shanfu.iso8583 import encode_ca_key, parse_ca_key
+from shanfu.oda import CAKey, CAKeys, Failure
 from tests.oda.world import TODAY, Kind, world
 
 KINDS: tuple[Kind, ...] = ("RSA", "SM2")
+
+
+def read(told: bytes) -> CAKey:
+    record = parse_ca_key(told)
+    assert record is not None
+    return CAKey.of_record(record)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -20,8 +27,7 @@ KINDS: tuple[Kind, ...] = ("RSA", "SM2")
 @pytest.mark.parametrize(("index", "test"), [(0x80, True), (0x57, True), (0x0B, True), (0x04, False), (0x81, False)])
 def test_a_download_there_and_back(kind: Kind, expires: date | None, index: int, test: bool) -> None:
     key = CAKey(rid=UNIONPAY_RID, index=index, key=world(kind).authority.key, expires=expires, test=test)
-    assert parse_ca_key(key.download) == key
-    assert CAKey.of_record(key.record) == key
+    assert read(encode_ca_key(key.record)) == key
     assert len(key.checksum) == {"RSA": 20, "SM2": 32}[kind]
     assert key.name == f"A000000333/{index:02X}"
 
@@ -62,8 +68,9 @@ def having(tag: int, value: str | None) -> Callable[[bytes], bytes]:
     ("RSA", lambda download: b"",             DecodeError),
 ])  # fmt: skip
 def test_what_is_no_key(kind: Kind, change: Callable[[bytes], bytes], error: type[ShanfuError]) -> None:
+    told = encode_ca_key(world(kind).authority.record)
     with pytest.raises(error) as caught:
-        parse_ca_key(change(world(kind).authority.download))
+        read(told[:1] + change(told[1:]))
     assert type(caught.value) is error
 
 

@@ -8,25 +8,23 @@ from pathlib import Path
 from shanfu.crypto import DEFAULT_USER_ID, RSAPrivateKey, RSAPublicKey, SM2PrivateKey, SM2PublicKey
 from shanfu.errors import IntegrityError, ShanfuError
 from shanfu.iso7816 import tlv
+from shanfu.iso8583 import encode_ca_key, parse_ca_key
 from shanfu.oda import (
     CAKey,
     CardData,
     Certificate,
     Chain,
     Failure,
-    Form,
     authenticate_dynamic,
     authenticate_fast,
     fdda_hash_input,
     make_icc_certificate,
     open_icc_certificate,
     open_issuer_certificate,
-    open_signed,
-    parse_ca_key,
     sign_dynamic,
     static_data,
 )
-from shanfu.oda.blocks import PublicKey, Sign, body, digest
+from shanfu.oda.blocks import Form, PublicKey, Sign, body, digest, open_signed
 from shanfu.oda.dynamic import combined_parts
 from shanfu.pan import PAN
 from tests.vector_kinds.registry import Values, kind
@@ -88,9 +86,12 @@ def capk_rsa(v: Values) -> Values:
     """The numbers give the check sum, and the download parses to the same key and is written again byte for byte."""
     key = CAKey(rid=raw(v["rid"]), index=int(v["index"], 16), key=RSAPublicKey(raw(v["modulus"]), raw(v["exponent"])))
     if "pos_download_tlv_example" in v:
-        found = parse_ca_key(raw(v["pos_download_tlv_example"]))
+        told = b"1" + raw(v["pos_download_tlv_example"])  # the digit of DE62: there is one
+        record = parse_ca_key(told)
+        assert record is not None
+        found = CAKey.of_record(record)
         assert (found.rid, found.index, found.key) == (key.rid, key.index, key.key)
-        assert found.download == raw(v["pos_download_tlv_example"])
+        assert encode_ca_key(found.record) == told
     return {"modulus_bits": 8 * len(raw(v["modulus"])), "sha1_checksum": key.checksum.hex().upper()}
 
 
