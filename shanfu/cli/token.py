@@ -67,11 +67,10 @@ def show(token: str, *, data: str, lang: str, as_json: bool) -> None:
     click.echo(f"{view.token}: token …{view.token_last4} for card …{view.pan_last4} ({case.card_state}), {case.requestor}")
     click.echo(f"  {view.state.value} · version {view.version} · PAR {view.par} · assurance {view.assurance or '-'}")
     for paid in payments:
-        click.echo(
-            f"  RRN {paid['rrn']} {paid['kind']} {paid['result']} {paid['response_code']} {paid['reason'] or ''}".rstrip()
-        )
+        why = "" if paid["result"] == "APPROVED" else paid["reason"] or ""
+        click.echo(f"  RRN {paid['rrn']} {paid['kind']} {paid['result']} {paid['response_code']} {why}".rstrip())
         for step in paid["checks"]:
-            click.echo(f"    {'ok' if step['passed'] else 'NO'}  {step['check']}: {step['detail']}")
+            click.echo(f"    {'ok' if step['passed'] else 'NO'}  {step['check']}" + (step["detail"] and f": {step['detail']}"))
 
 
 @command.command()

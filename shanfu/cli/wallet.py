@@ -119,8 +119,7 @@ def list_cards(phone_name: str, app_name: str | None, *, data: str, lang: str, a
                 "default_app": switches.default_app, "cards": [card_object(card) for card in cards],
             })  # fmt: skip
             return 0
-        where = {"en": ("offline", "online"), "zh": ("离线", "在线")}[lang][switches.online]
-        click.echo(f"{phone_name} · {where} · {switches.screen.name.lower()}")
+        click.echo(_state_line(phone_name, switches, lang))
         for card in cards:
             click.echo(_line(card, lang))
         if not cards:
@@ -164,7 +163,7 @@ def _switch(name: str, words: str, turn: Callable[[Any], object]) -> None:
             if as_json:
                 show_json({"phone": phone_name, "online": switches.online, "screen": switches.screen.name.lower()})
             else:
-                note({"en": f"{phone_name}: {name}", "zh": f"{phone_name}：{name}"}[lang])
+                click.echo(_state_line(phone_name, switches, lang))
         return 0
 
 
@@ -177,29 +176,41 @@ _switch("unlock", "Unlock the screen.", lambda phone: phone.unlock())
 # -- the holder's wishes -----------------------------------------------------------------------------------------------
 
 
-def _wish(name: str, words: str, act: Callable[[Any, str], Any]) -> None:
+LATER = {
+    "en": "it holds on this phone from now on; the bank is told when there is a network",
+    "zh": "本机即刻生效；联网后通知银行",
+}
+
+
+def _wish(name: str, words: str, act: Callable[[Any, str], Any], *, holds: bool = False) -> None:
+    """Add a command for a wish; one that `holds` is kept by the phone at once, and told to the bank as soon as that can be."""
+
     @command.command(name, help=words)
     @phone_options
     @card_option
     def wish(phone_name: str, app_name: str | None, *, card_name: str | None, data: str, lang: str, as_json: bool) -> int:
-        from shanfu.wallet import Refused
+        from shanfu.wallet import Reason, Refused
 
         with open_phone(data, phone_name, app_name) as holder:
             chosen = holder.choose(card_name)
             done = act(holder, chosen.token)
-            if isinstance(done, Refused):
+            later = holds and isinstance(done, Refused) and done.reason in (Reason.OFFLINE, Reason.NO_ANSWER)
+            if isinstance(done, Refused) and not later:
                 return say_refused(done, lang=lang, as_json=as_json)
             after = holder.card(chosen.token)
             if as_json:
-                show_json(card_object(after) if after else {"token": chosen.token, "state": "DEACTIVATED"})
+                gone = {"token": chosen.token, "state": "DEACTIVATED"}
+                show_json((card_object(after) if after else gone) | {"bank_knows": not later})
             elif after:
                 click.echo(_line(after, lang))
+            if later:
+                note(LATER[lang])
         return 0
 
 
-_wish("freeze", "Freeze a card; it holds at once, network or not.", lambda it, token: it.do(it.app.freeze(token)))
+_wish("freeze", "Freeze a card; it holds at once, network or not.", lambda it, token: it.do(it.app.freeze(token)), holds=True)
 _wish("unfreeze", "Lift one's own freeze.", lambda it, token: it.do(it.app.unfreeze(token)))
-_wish("delete", "Delete a card from the phone.", lambda it, token: it.do(it.app.delete(token)))
+_wish("delete", "Delete a card from the phone.", lambda it, token: it.do(it.app.delete(token)), holds=True)
 _wish("default", "Let this card pay when its app does.", lambda it, token: it.app.set_default(token))
 
 
@@ -241,6 +252,13 @@ def card_object(card: Any) -> dict[str, Any]:
             "fetch": card.fetch,
         },
     }
+
+
+def _state_line(name: str, switches: Any, lang: str) -> str:
+    if lang == "zh":
+        screen = {"UNLOCKED": "已解锁", "LOCKED": "已锁屏", "OFF": "屏幕关闭"}[switches.screen.name]
+        return f"{name} · {'在线' if switches.online else '离线'} · {screen}"
+    return f"{name} · {'online' if switches.online else 'offline'} · {switches.screen.name.lower()}"
 
 
 def _line(card: Any, lang: str) -> str:

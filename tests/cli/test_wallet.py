@@ -93,6 +93,16 @@ def test_frozen_and_lifted_and_deleted(keyboard: Keyboard) -> None:
     assert (code, "wallet add" in err) == (Exit.USAGE, True)
 
 
+def test_a_freeze_holds_without_a_network_and_the_bank_hears_of_it_later(keyboard: Keyboard) -> None:
+    keyboard.json("wallet", "offline")
+    code, out, err = keyboard.run("wallet", "freeze")
+    assert (code, "you froze this card" in out, "the bank is told" in err) == (Exit.DONE, True, True)
+    assert keyboard.json("wallet", "unfreeze", code=Exit.UNREACHABLE)["reason"] == "OFFLINE"  # that is for the bank to allow
+    assert keyboard.json("wallet", "online")["online"] is True
+    assert keyboard.json("wallet", "freeze")["bank_knows"] is True
+    assert keyboard.json("wallet", "unfreeze")["ready"] is True
+
+
 def test_switches_stay_as_they_were_set(keyboard: Keyboard) -> None:
     for word, name, value in (
         ("offline", "online", False),
