@@ -87,14 +87,18 @@ class IssuerBooks(MemberBooks):
         for request in requests:
             if card := self.card(request):
                 wanted.append((card.bucket, account_name(card.account_group, request.currency)))
-                if request.kind is Kind.OFFLINE:
-                    wanted.append((card.bucket, cash_name(request, card)))
+        if more := [request for request in requests if request.scripted or request.kind is Kind.OFFLINE]:
+            wanted += self._load_more(more)
         self.accounts.load(BY_ACCOUNT, wanted)
-        inserted = [(card.bucket, card.card) for request in requests if request.scripted and (card := self.card(request))]
-        if inserted:
+
+    def _load_more(self, requests: Sequence[Request]) -> list[tuple[int, str]]:
+        """Fetch what few requests need; return the e-cash accounts that are needed besides."""
+        ours = [(request, card) for request in requests if (card := self.card(request))]
+        if inserted := [(card.bucket, card.card) for request, card in ours if request.scripted]:
             self.scripts.load(OF_CARD, inserted)
-        if offline := [key for request in requests if (key := self._counter(request)) is not None]:
-            self.certificates.load(BY_COUNTER, offline)
+        if spent := [key for request in requests if (key := self._counter(request)) is not None]:
+            self.certificates.load(BY_COUNTER, spent)
+        return [(card.bucket, cash_name(request, card)) for request, card in ours if request.kind is Kind.OFFLINE]
 
     def orders(self, request: Request) -> list[ScriptRow]:
         """What the request's card is ordered to run, and was."""

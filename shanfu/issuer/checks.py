@@ -243,7 +243,7 @@ def is_certificate(facts: Facts) -> Reason | None:
     """
     chip = facts.request.chip
     assert chip
-    types = {chip.type, CryptogramType.of_cvr(chip.cvr)}
+    types = {CryptogramType.of_cid(chip.type), CryptogramType.of_cvr(chip.cvr)}
     return None if types == {CryptogramType.TC} else Reason.NOT_A_TC
 
 

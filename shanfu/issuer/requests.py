@@ -63,6 +63,7 @@ _UNKNOWN: Final = (Kind.UNKNOWN, frozenset({7, 11, 32, 33}))
 _REVERSAL: Final = (Kind.REVERSAL, frozenset({2, 3, 4, 7, 11, 32, 33, 39, 49, 90}))
 _SCRIPT_RESULT: Final = (Kind.SCRIPT_RESULT, frozenset({2, 7, 11, 32, 33, 55, 90}))
 _DF31: Final = 0xDF31
+_ARQC: Final = CryptogramType.ARQC.cid  # what a terminal that does not say has asked for
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class Chip:
     amount: bytes
     currency: bytes
     data: bytes = field(repr=False)
-    type: CryptogramType = CryptogramType.ARQC
+    type: int = CryptogramType.ARQC  # 9F27
 
 
 @dataclass(slots=True)
@@ -145,7 +146,7 @@ class Request:
     @property
     def scripted(self) -> bool:
         """Whether orders to the card bear on it: it is inserted, or a result comes."""
-        return self.contact or bool(self.script_results)
+        return self.entry[:2] in _CONTACT_MODES or bool(self.script_results)
 
     @property
     def contact(self) -> bool:
@@ -248,7 +249,7 @@ def _read_chip(request: Request) -> str:
             values[0x9F02],
             values[0x5F2A],
             cryptogram_input(iad[2], values),
-            CryptogramType.of_cid(values.get(0x9F27, b"\x80")[0]),
+            values.get(0x9F27, _ARQC)[0],
         )
     except DecodeError as fault:
         return f"DE55/{fault.path}".rstrip("/") if fault.path != "DE55" else "DE55"
