@@ -120,7 +120,8 @@ def _more(request: Request) -> str:
         if len(reference) < 12:
             return "DE61"
         request.original = f"{request.merchant}.{request.terminal}.{reference[:6]}.{reference[6:12]}"
-        request.original_date = reference[12:16].replace("0000", "")
+        if kind is not PaymentKind.SCRIPT:  # DE37 names it as well, and no clock at midnight shall cost an issuer his answer
+            request.original_date = reference[12:16].replace("0000", "")
     if kind in (PaymentKind.PURCHASE, PaymentKind.BALANCE):
         return _read_card(request)
     if kind is PaymentKind.OFFLINE and 52 in message:

@@ -246,7 +246,6 @@ ODD_RESULTS: list[tuple[str, dict[str, Value | None], str]] = [
     # what is wrong               odd                                       code
     ("original unknown",          {"de61": "0000019999990105"},             "25"),
     ("other reference",           {"de37": "600500009999"},                 "25"),
-    ("other day",                 {"de61": "0000010000020104"},             "25"),
     ("other card",                {"de2": PAN_2},                           "25"),
     ("other amount",              {"de4": "000000009999"},                  "64"),
     ("no results",                {"de55": CHIP},                           "30"),
@@ -265,6 +264,11 @@ def test_a_result_of_nothing_known(bank: Bank, odd: dict[str, Value | None], cod
     answer = bank.ask(bank.till, bank.till.script_result(request, paid, **odd))
     assert (answer.mti, answer.text(39), 64 in answer) == ("0630", code, False)
     assert (bank.tick(100), lines(bank)) == ([], before)
+
+
+def test_a_terminal_whose_day_began_earlier_is_understood(bank: Bank) -> None:
+    request, _, paid = pay(bank)
+    assert bank.ask(bank.till, bank.till.script_result(request, paid, de61=f"000001{request.text(11)}0106")).text(39) == "00"
 
 
 def test_a_result_with_a_wrong_mac(bank: Bank) -> None:
