@@ -15,6 +15,7 @@ from shanfu.hsm import (
     KeySetJob,
     KeyUsage,
     PINBlockFormat,
+    PINTranslation,
     ScriptJob,
     SoftHSM,
 )
@@ -48,6 +49,15 @@ def known(hsm: SoftHSM, usage: KeyUsage, key: bytes = KEY, algorithm: Algorithm 
 def pin_block(form: PINBlockFormat, key: bytes, pin: str = "123456", pan: str = PAN) -> bytes:
     inner = FORMATS[form]
     return encipher_pin(Cipher(inner.cipher, key), inner, PIN(pin), pan=pan, fill="ABCDEFABCDEFABCD")
+
+
+def translation(hsm, source, target, **changes):
+    fields = {
+        "block": pin_block(source, KEY), "pan": PAN, "from_format": source, "to_format": target,
+        "from_key": known(hsm, KeyUsage.PIK, KEY, CIPHER.get(source, TDES)),
+        "to_key": known(hsm, KeyUsage.PIK, KEY[::-1], CIPHER.get(target, TDES)),
+    }  # fmt: skip
+    return PINTranslation(**fields | changes)
 
 
 def arqc_check(hsm, **changes):

@@ -12,7 +12,6 @@ from shanfu.hsm import (
     PINVerdict,
     SoftHSM,
 )
-from shanfu.hsm.pins import FORMATS
 from tests.hsm.box import (
     CIPHER,
     IMK,
@@ -28,27 +27,8 @@ from tests.hsm.box import (
     TDES,
     known,
     pin_block,
+    translation,
 )
-
-
-def translation(hsm, source, target, **changes):
-    fields = {
-        "block": pin_block(source, KEY), "pan": PAN, "from_format": source, "to_format": target,
-        "from_key": known(hsm, KeyUsage.PIK, KEY, CIPHER.get(source, TDES)),
-        "to_key": known(hsm, KeyUsage.PIK, KEY[::-1], CIPHER.get(target, TDES)),
-    }  # fmt: skip
-    return PINTranslation(**fields | changes)
-
-
-@pytest.mark.parametrize(
-    ("source", "target"),
-    [(ISO_0, ISO_0), (ISO_0, ISO_3), (ISO_3, ISO_0), (ISO_1, ISO_0), (ISO_1, ISO_3), (NO_PAN, ISO_0), (ISO_0, SM4_X98),
-     (SM4_X98, SM4_X98), (ISO_1, ISO_1), (NO_PAN, NO_PAN)],
-)  # fmt: skip
-def test_translated_blocks_hold_the_same_pin(hsm, source, target):
-    (block,) = hsm.translate_pins([translation(hsm, source, target)])
-    form = FORMATS[target]
-    assert crypto.decipher_pin(Cipher(form.cipher, KEY[::-1]), form, block, pan=PAN) == PIN("123456")
 
 
 @pytest.mark.parametrize("form", [ISO_1, ISO_3])

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shanfu import crypto
+from shanfu.crypto import PIN, Cipher
 from shanfu.errors import DecodeError, IntegrityError, KeyUseError
 from shanfu.hsm import (
     HSM,
@@ -18,25 +20,44 @@ from shanfu.hsm import (
 )
 from shanfu.hsm import bench as bench_module
 from shanfu.hsm.bench import Bench
+from shanfu.hsm.pins import FORMATS
 from tests.budget import examples
 from tests.hsm.box import (
     ALLOWED,
     ARPC,
     HMAC,
+    ISO_0,
+    ISO_1,
+    ISO_3,
+    KEY,
     LMKEY,
+    NO_PAN,
     P256,
     PAN,
     RSA,
     SM2,
+    SM4_X98,
     TDES,
     arqc_check,
     known,
+    translation,
 )
 
 
 def test_it_is_an_hsm(hsm):
     door: HSM = hsm  # mypy would say so; here at least every name is there
     assert all(callable(getattr(door, name)) for name in vars(HSM) if not name.startswith("_"))
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(ISO_0, ISO_0), (ISO_0, ISO_3), (ISO_3, ISO_0), (ISO_1, ISO_0), (ISO_1, ISO_3), (NO_PAN, ISO_0), (ISO_0, SM4_X98),
+     (SM4_X98, SM4_X98), (ISO_1, ISO_1), (NO_PAN, NO_PAN)],
+)  # fmt: skip
+def test_translated_blocks_hold_the_same_pin(hsm, source, target):
+    (block,) = hsm.translate_pins([translation(hsm, source, target)])
+    form = FORMATS[target]
+    assert crypto.decipher_pin(Cipher(form.cipher, KEY[::-1]), form, block, pan=PAN) == PIN("123456")
 
 
 def test_random_is_bounded(hsm):
