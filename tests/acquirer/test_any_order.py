@@ -27,6 +27,7 @@ class Switch:
     codes: dict[str, str] = field(default_factory=dict)
     amounts: dict[str, int] = field(default_factory=dict)
     reversed: set[str] = field(default_factory=set)
+    noted: set[str] = field(default_factory=set)  # originals of script results
     times: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def work(self, raw: bytes, *, declines: bool) -> bytes | None:
@@ -38,6 +39,9 @@ class Switch:
         if message.mti[:3] == "042":
             original = text(90)
             self.reversed.add(f"{original[10:20]}.{original[4:10]}")
+            return self.bank.network.answer(message)
+        if message.mti[:3] == "062":
+            self.noted.add(text(90))
             return self.bank.network.answer(message)
         name = f"{text(7)}.{text(11)}"
         self.times[name] += message.mti == "0200"
@@ -97,6 +101,17 @@ class World:
             stan = request.text(11)
             self.reversals.setdefault(stan, self.till.reversal(request))
             self.say(self.reversals[stan])
+
+    def do_upload(self, number: int) -> None:
+        """Tell what the card has approved by itself."""
+        self.say(self.till.offline(100 + number % 50))
+
+    def do_note(self, number: int) -> None:
+        """Tell what became of the scripts of a payment that was answered."""
+        known = [request for request in self.requests if request.text(11) in self.paid and request.text(3) == "000000"]
+        if known:
+            original = known[number % len(known)]
+            self.say(self.till.script_result(original, self.paid[original.text(11)]))
 
     # -- the wires -----------------------------------------------------------------------------------------------------
 
@@ -185,7 +200,7 @@ class World:
 # Only generated, not shrunk: a story takes a tenth of a second, and a failing one is short enough to read.
 OPS = [
     "pay", "pay", "take_back", "take_back", "reverse", "reverse", "carry", "carry", "carry", "deliver", "deliver_many",
-    "double", "lose", "lose_outbound", "switch", "wait", "die",
+    "double", "lose", "lose_outbound", "switch", "wait", "die", "upload", "note",
 ]  # fmt: skip
 STEPS = st.lists(st.tuples(st.sampled_from(OPS), st.integers(0, 999)), min_size=15, max_size=60)
 
@@ -208,6 +223,8 @@ def test_any_order_any_loss(steps: list[tuple[str, int]]) -> None:
                 codes = [kind[0] for kind in told]
                 assert "00" not in codes[codes.index("94") :] if "94" in codes else True
             assert len(kinds) <= 1, (mti, stan, told)
+            assert mti not in ("0330", "0630") or kinds[0][0] == "00"
+        assert len(world.switch.noted) == len({told[0][1] for (mti, _), told in world.answers.items() if mti == "0630"})
         for line in world.lines():
             assert world.switch.times[line.name[:17]] <= 1 + sum(n % 5 == 0 for _, n in steps)
         approved = [line for line in world.lines() if line.state == "APPROVED"]
