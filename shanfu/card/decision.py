@@ -141,6 +141,8 @@ def _offline_needs(request: Request, risk: Risk, cvm: CVM) -> tuple[Why, ...]:
     low_value = bool(risk.checks & (CardChecks.LOW_VALUE | CardChecks.LOW_VALUE_AND_CUMULATIVE))
     if not low_value or risk.balance is None or request.currency not in risk.currencies[:1]:
         return (Why.NO_OFFLINE_MONEY,)
+    if not request.amount.hex().isdecimal():  # no balance covers what is no amount
+        return (Why.OVER_BALANCE,)
     return (Why.PIN_IS_ONLINE,) if cvm is CVM.ONLINE_PIN else ()
 
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shanfu.card import (
     LABORATORY_IMAGE,
@@ -27,6 +29,8 @@ from shanfu.emv import ADA, CVR, FCI, PSE, commands, cryptogram_input, parse_afl
 from shanfu.errors import IntegrityError
 from shanfu.iso7816 import StatusWord
 from shanfu.store import DictMemory
+from tests.budget import examples
+from tests.card.authority import certified
 from tests.card.bench import CONTACT, CONTACTLESS, DEBIT, NUMBER, ask, card, chip, keys_for
 from tests.card.slot import AAC, ARQC, TC, Bank, insert
 
@@ -357,6 +361,36 @@ def test_declined_ecash_costs_nothing() -> None:
     for asked in (AAC, ARQC):
         insert(made, RICH, T9F7A="01").generate(asked)
     assert LiveData(memory, RICH.aid).balance == bytes.fromhex("000000002000")
+
+
+# -- noise -----------------------------------------------------------------------------------------------------------------
+
+HEADS = [bytes.fromhex(text) for text in (
+    "00A4", "00200080", "00200088", "00820000", "00840000", "00880000", "00B2", "04DA9F79", "04DC", "80A80000", "80AE", "80CA",
+    "84160000", "84180000", "841E0000", "8424",
+)]  # fmt: skip
+FULL = certified("1024", replace(USED, offline_pin="1234"))
+
+
+@settings(max_examples=examples(60, heavy=10_000), deadline=None)
+@given(
+    st.sampled_from(["selected", "opened", "online", "ended", "completed"]),
+    st.lists(st.builds(lambda head, body: head + body, st.sampled_from(HEADS), st.binary(max_size=40)), max_size=5),
+)
+def test_noise_in_a_slot_gets_a_status_word(stage: str, noise: list[bytes]) -> None:
+    made = card(FULL, interface=CONTACT)
+    slot = insert(made, FULL)
+    if stage == "selected":
+        ask(made, commands.select(FULL.aid))
+    elif stage != "opened":
+        slot.generate(AAC if stage == "ended" else ARQC)
+        if stage == "completed":
+            slot.generate(AAC)
+    for command in noise:
+        answer = made.answer(command)
+        assert len(answer) >= 2
+        assert 0x61 <= answer[-2] <= 0x6F or answer[-2:] == b"\x90\x00"
+    assert ask(made, commands.select(FULL.aid)).ok
 
 
 def test_order_forms_ask_for_what_is_signed() -> None:
