@@ -5,7 +5,7 @@ too) together with data of the terminal, of which one is the unpredictable numbe
 (`certificates.py`) and hands it in; a chain that failed fails here with the same name and the method's bit.
 
 Called by terminals. Sources: EMV Book 2 6.5 (DDA), 6.6 (CDA), tables 17 to 22; EMV Book 3 6.5.9; JR/T 0025.12 (fDDA),
-JR/T 0025.17 (SM2). Unverified: what fDDA version 01 hashes (`fdda_hash_input`), the rules of 9F69 (`_related_data`).
+JR/T 0025.17 (SM2). Unverified: what fDDA version 01 hashes (`fdda_hash_input`), the rules of 9F69 (`_version`).
 """
 
 import hmac
@@ -15,7 +15,7 @@ from typing import Final
 from shanfu.emv import DOL, parse_dol
 from shanfu.errors import DecodeError
 from shanfu.iso7816 import TLVList, parse
-from shanfu.oda.blocks import Form, body, digest, open_signed
+from shanfu.oda.blocks import Form, PublicKey, body, digest, open_signed
 from shanfu.oda.certificates import Chain
 from shanfu.oda.results import Authentication, Failure, Method, Part, Reason
 
@@ -33,9 +33,7 @@ def choose_ddol(card: Mapping[int, bytes], default: DOL | None) -> DOL | Failure
         chosen = parse_dol(card[0x9F49]) if 0x9F49 in card else default
     except DecodeError:
         return Failure(Part.DDOL, Reason.MALFORMED)
-    if chosen is None:
-        return Failure(Part.DDOL, Reason.MISSING)
-    return chosen if 0x9F37 in chosen else Failure(Part.DDOL, Reason.NO_UNPREDICTABLE)
+    return chosen if chosen and 0x9F37 in chosen else Failure(Part.DDOL, Reason.NO_UNPREDICTABLE)
 
 
 def authenticate_dynamic(chain: Chain, response: bytes, *, terminal_data: bytes) -> Authentication:
@@ -43,8 +41,10 @@ def authenticate_dynamic(chain: Chain, response: bytes, *, terminal_data: bytes)
 
     Proves 9F4C. Never raises on what the card sent.
     """
+    if chain.key is None:
+        return _ended(Method.DDA, chain.failure or NO_KEY)
     signature = _internal_authenticate(response)
-    data = signature if isinstance(signature, Failure) else _dynamic_data(chain, signature, terminal_data)
+    data = signature if isinstance(signature, Failure) else _dynamic_data(chain.key, signature, terminal_data)
     return _ended(Method.DDA, data if isinstance(data, Failure) else {0x9F4C: _number(data)})
 
 
@@ -59,7 +59,7 @@ def authenticate_combined(chain: Chain, response: bytes, *, sent: bytes, unpredi
     objects = _combined_response(response)
     if isinstance(objects, Failure):
         return _ended(Method.CDA, objects)
-    data = _dynamic_data(chain, objects.value(0x9F4B) or b"", unpredictable_number)
+    data = _dynamic_data(chain.key, objects.value(0x9F4B) or b"", unpredictable_number)
     if isinstance(data, Failure):
         return _ended(Method.CDA, data)
     # EMV B2 6.6.2 step 12: what was sent, then the answer's objects in its order, all but the signature
@@ -73,14 +73,16 @@ def authenticate_fast(
     """FDDA: verify 9F4B of a contactless card that approved offline (JR/T 0025.12); proves 9F4C, which is the ATC.
 
     `values` holds the transaction: 9F37, 9F02, 5F2A of the terminal, 9F36 of the card and, where it sent them, 9F69, 9F6C
-    and 9F08. `version_01` says whether the terminal offered it (TTQ byte 4 b8). Never raises on what the card sent.
+    and 9F08; what the card may say of the terminal's own must not be in it. `version_01` says whether the terminal offered it (TTQ byte 4 b8). Never raises on what the card sent.
     """
+    if chain.key is None:
+        return _ended(Method.FDDA, chain.failure or NO_KEY)
     if signature is None:
         return _ended(Method.FDDA, Failure(Part.DYNAMIC_SIGNATURE, Reason.MISSING))
     version = _version(values, version_01=version_01)
     if isinstance(version, Failure):
         return _ended(Method.FDDA, version)
-    data = _dynamic_data(chain, signature, fdda_hash_input(version, values))
+    data = _dynamic_data(chain.key, signature, fdda_hash_input(version, values))
     if not isinstance(data, Failure) and data[1:] != values.get(0x9F36):
         data = Failure(Part.DYNAMIC_SIGNATURE, Reason.OTHER_ATC)  # JR/T 0025.12: the dynamic number is the ATC (unverified)
     return _ended(Method.FDDA, data if isinstance(data, Failure) else {0x9F4C: _number(data)})
@@ -135,17 +137,15 @@ def _combined_response(response: bytes) -> TLVList | Failure:
         return Failure(Part.RESPONSE, Reason.MALFORMED)
     if 0x9F4B not in inside.tags:
         return Failure(Part.DYNAMIC_SIGNATURE, Reason.MISSING)
-    return inside if {0x9F27, 0x9F36} <= set(inside.tags) else Failure(Part.RESPONSE, Reason.MISSING)
+    return inside if {0x9F27, 0x9F36} <= set(inside.tags) else Failure(Part.RESPONSE, Reason.INCOMPLETE)
 
 
-def _dynamic_data(chain: Chain, signature: bytes, terminal_data: bytes) -> bytes | Failure:
+def _dynamic_data(key: PublicKey, signature: bytes, terminal_data: bytes) -> bytes | Failure:
     """EMV B2 6.5.2, 6.6.2 steps 1 to 8: open the signature; the dynamic data begin with the number and its length."""
-    if chain.key is None:
-        return chain.failure or NO_KEY
-    content = open_signed(chain.key, signature, form=Form.DYNAMIC, outside=terminal_data)
+    content = open_signed(key, signature, form=Form.DYNAMIC, outside=terminal_data)
     if isinstance(content, Failure):
         return content
-    inside = body(chain.key, content)
+    inside = body(key, content)
     data = inside[1 : 1 + inside[0]]
     good = len(data) == inside[0] > 0 and data[0] in NUMBER_BYTES and len(data) > data[0]
     return data if good else Failure(Part.DYNAMIC_SIGNATURE, Reason.DYNAMIC_DATA)

@@ -54,6 +54,7 @@ class Reason(Words):
     """In what way it is wrong; the clause is the check's, which cites it too."""
 
     MISSING             = "is missing",                                      "缺失"                # EMV B3 7.5
+    INCOMPLETE          = "lacks mandatory data",                            "缺少必备数据"         # EMV B3 7.5
     UNKNOWN             = "is not among the terminal's",                     "终端没有"             # EMV B2 5.2
     FOR_TESTS           = "is for tests only",                               "仅供测试"             # EMV B2 11.2
     EXPIRED             = "has expired",                                     "已过期"               # EMV B2 5.3 step 9
@@ -149,4 +150,5 @@ class Authentication:
         """
         if self.failure is None:
             return TVR(0)  # type: ignore[arg-type]  # a value here, a Bit only while the table is built
-        return self.method.bit | TVR.ICC_DATA_MISSING if self.failure.reason is Reason.MISSING else self.method.bit
+        absent = self.failure.reason in (Reason.MISSING, Reason.INCOMPLETE)
+        return self.method.bit | TVR.ICC_DATA_MISSING if absent else self.method.bit

@@ -98,7 +98,7 @@ def test_a_signature_is_good_for_one_unpredictable_number(kind: Kind) -> None:
     ({0x9F49: "9F3704"},         None,            "9F3704"),
     ({0x9F49: "9F37049F0206"},   "9F3704",        "9F37049F0206"),
     ({},                         "9F3704",        "9F3704"),
-    ({},                         None,            "DDOL_MISSING"),
+    ({},                         None,            "DDOL_NO_UNPREDICTABLE"),
     ({0x9F49: "9F0206"},         "9F3704",        "DDOL_NO_UNPREDICTABLE"),
     ({},                         "9F0206",        "DDOL_NO_UNPREDICTABLE"),
     ({0x9F49: ""},               "9F3704",        "DDOL_NO_UNPREDICTABLE"),
@@ -137,8 +137,8 @@ Turn = Callable[[tuple[bytes, ...]], bytes]
     (lambda o: tlv(0x77, o[0], o[1], o[2]),               "DYNAMIC_SIGNATURE_TRANSACTION_DATA", 0),   # 9F10 taken away
     (lambda o: tlv(0x77, *o, tlv(0x9F6C, b"\0\0")),       "DYNAMIC_SIGNATURE_TRANSACTION_DATA", 0),
     (lambda o: tlv(0x77, o[0], o[1], o[3]),               "DYNAMIC_SIGNATURE_MISSING",      TVR.ICC_DATA_MISSING),
-    (lambda o: tlv(0x77, *o[1:]),                         "RESPONSE_MISSING",               TVR.ICC_DATA_MISSING),
-    (lambda o: tlv(0x77, o[0], *o[2:]),                   "RESPONSE_MISSING",               TVR.ICC_DATA_MISSING),
+    (lambda o: tlv(0x77, *o[1:]),                         "RESPONSE_INCOMPLETE",            TVR.ICC_DATA_MISSING),
+    (lambda o: tlv(0x77, o[0], *o[2:]),                   "RESPONSE_INCOMPLETE",            TVR.ICC_DATA_MISSING),
     (lambda o: tlv(0x77, *o, o[1]),                       "RESPONSE_MALFORMED",             0),
     (lambda o: tlv(0x80, bytes(29)),                      "RESPONSE_MALFORMED",             0),
     (lambda o: bytes(tlv(0x77, *o))[:-1],                 "RESPONSE_MALFORMED",             0),
@@ -228,7 +228,7 @@ def test_fdda_without_a_signature() -> None:
 def test_every_method_fails_with_the_chain() -> None:
     broken = world("RSA").having(t9F46=None).chain
     found = [
-        authenticate_dynamic(broken, bytes(tlv(0x80, bytes(96))), terminal_data=UN),
+        authenticate_dynamic(broken, b"", terminal_data=UN),
         authenticate_combined(broken, b"", sent=SENT, unpredictable_number=UN),
         authenticate_fast(broken, bytes(96), values=TAP, version_01=True),
     ]
