@@ -108,7 +108,7 @@ def test_nothing_shows_a_key_or_a_pin(pair):
     key = b"\xc3\x51" * (size // 2)
     block = known(hsm, usage, key, algorithm)
     opened = Bench(LMKEY).any_use(block)
-    told = [repr(hsm), repr(opened), repr(LMKEY), repr(Proof(key)), block]
+    told = [repr(hsm), repr(opened), repr(LMKEY), repr(Proof(key))]
     for operation in (
         lambda: hsm.seal(block, [(b"", b"")]),
         lambda: hsm.lookup(block, [b""]),
@@ -121,5 +121,6 @@ def test_nothing_shows_a_key_or_a_pin(pair):
         except (KeyUseError, IntegrityError, DecodeError) as error:
             told.append(f"{error} {error!r} {error.__cause__!r}")
     shown = " ".join(told)
-    for secret in (key.hex(), key.hex().upper(), repr(key)[2:-1], LMKEY.key.hex(), PAN, "7351"):
-        assert secret not in shown
+    assert "7351" not in shown  # the block is long and random: four digits may stand in it by chance
+    for secret in (key.hex(), key.hex().upper(), repr(key)[2:-1], LMKEY.key.hex(), PAN):
+        assert secret not in shown + block
