@@ -6,8 +6,9 @@ while being made is no world (its `world.toml` is written last) and is made anew
 """
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from shanfu import acquirer, cloud, issuer, network, tsp
 from shanfu.card import PROFILES, CardKeys, CardProfile, Interface, laboratory_card, personalise
@@ -16,9 +17,10 @@ from shanfu.errors import ConfigError
 from shanfu.hosts import install_key
 from shanfu.hsm import Algorithm, KeyBlock, KeyUsage, SoftHSM
 from shanfu.links import issue, make_ca
-from shanfu.money import Currency
+from shanfu.money import Currency, Money
 from shanfu.pan import PAN
 from shanfu.sandbox.apis import grant_credentials
+from shanfu.sandbox.authority import ISSUER_BITS, Authority, IssuerChain, pair_label
 from shanfu.sandbox.ceremony import Bureau, Components, components
 from shanfu.sandbox.people import (
     APP_PASSWORD,
@@ -37,7 +39,7 @@ from shanfu.sandbox.people import (
 )  # fmt: skip
 from shanfu.sandbox.phones import make_attester
 from shanfu.sandbox.settings import Settings, new_settings, write_settings
-from shanfu.sandbox.world import HOSTS, World, private_folder
+from shanfu.sandbox.world import HOSTS, STRIPE, World, private_folder
 from shanfu.store import FileMemory, Sealer, Store
 
 __all__ = ["build", "open_or_build"]
@@ -45,6 +47,8 @@ __all__ = ["build", "open_or_build"]
 PVKI = "1"
 TERMINAL = "terminal"  # one certificate for all tills: terminals are known by their MAC, not by their line
 ROOMS = ("ca", "cards", "terminals", "phones", "keystores")
+PAIRS = {"tdes": Algorithm.RSA, "sm4": Algorithm.SM2}  # a card signs with the pair of its own generation
+OFFLINE: dict[str, Any] = {"last_online_atc": 1, "offline_pin": PIN}  # a card that its bank has put to use, with a PIN inside
 MASTER_USES = (KeyUsage.IMK_AC, KeyUsage.IMK_MAC, KeyUsage.IMK_ENC)
 ALGORITHMS = {"tdes": Algorithm.TDES, "sm4": Algorithm.SM4}
 
@@ -91,6 +95,16 @@ def build(folder: Path, *, settings: Settings, clock: Clock) -> World:
     return world
 
 
+@dataclass(frozen=True, slots=True)
+class BankKeys:
+    """What a bank's cards are made with: master keys by cipher, keys of check values, certificates by cipher and BIN."""
+
+    masters: dict[str, tuple[KeyBlock, ...]]
+    pvk: KeyBlock
+    cvk: KeyBlock
+    chains: dict[tuple[str, str], IssuerChain]
+
+
 class _Builder:
     """The hands that set a world up, with every HSM and every store open."""
 
@@ -104,6 +118,9 @@ class _Builder:
             self._book_keys(name)
             if role.kind not in ("network", "cloud"):
                 self._enrol_member(name)
+        self.authority = Authority(self.hsms["network"])
+        for algorithm, pair in self.authority.pairs.items():
+            self._key("network", pair_label(algorithm), pair)
         for row in BINS:
             issuing = HOSTS[f"issuer-{row.issuer}"].id
             network.add_route(self.stores["network"], row.prefix, issuing, now_ms=self.now_ms)
@@ -112,6 +129,9 @@ class _Builder:
         self._open_token_service()
         for merchant in MERCHANTS:
             self._install(merchant.name)
+        for bank in INSTITUTIONS:
+            for key in self.authority.keys:
+                acquirer.add_ca_key(self.stores[f"acquirer-{bank.name}"], key.record)
 
     # -- network ------------------------------------------------------------------------------------------------------
 
@@ -174,9 +194,13 @@ class _Builder:
         store, hsm = self.stores[name], self.hsms[name]
         pvk = hsm.generate(KeyUsage.PVK, Algorithm.TDES)
         self._key(name, issuer.pvk_label(PVKI), pvk)
+        cvk = hsm.generate(KeyUsage.CVK, Algorithm.TDES)
+        self._key(name, issuer.CVK, cvk)
         masters = {word: tuple(hsm.generate(use, algorithm) for use in MASTER_USES) for word, algorithm in ALGORITHMS.items()}
-        for word, (imk_ac, _, _) in masters.items():
-            self._key(name, issuer.imk_label("sandbox", ALGORITHMS[word], 1), imk_ac)
+        for word, blocks in masters.items():
+            for use, block in zip(("ac", "mac", "enc"), blocks, strict=True):
+                self._key(name, issuer.imk_label("sandbox", ALGORITHMS[word], 1, use=use), block)
+        chains = self._certify(name, bank)
         people = [person for person in PEOPLE if person.bank == bank.name]
         for person in people:
             contact = issuer.Contact(mobile=person.mobile, password=APP_PASSWORD)
@@ -188,7 +212,18 @@ class _Builder:
         bureau, holders = Bureau(hsm), {person.name for person in people}
         for card in CARDS:
             if card.holder in holders:
-                self._issue(name, card, bureau, (masters, pvk))
+                self._issue(name, card, bureau, BankKeys(masters, pvk, cvk, chains))
+
+    def _certify(self, name: str, bank: Institution) -> dict[tuple[str, str], IssuerChain]:
+        """Make the bank's pairs and have each certified for each of its BINs; by cipher of the card and BIN."""
+        chains = {}
+        for word, algorithm in PAIRS.items():
+            pair = self.hsms[name].generate_pair(KeyUsage.ISSUER_PAIR, algorithm, bits=ISSUER_BITS)
+            self._key(name, pair_label(algorithm), pair)
+            for row in BINS:
+                if row.issuer == bank.name:
+                    chains[word, row.prefix] = self.authority.certify(self.hsms[name], pair, algorithm, row.prefix)
+        return chains
 
     def _open_account(self, store: Store, customer: str, terms: tuple[str, str, int]) -> None:
         kind, code, amount = terms
@@ -204,11 +239,7 @@ class _Builder:
         if not credit:
             issuer.deposit(store, account.account, amount, name=f"opening/{account.account}", now_ms=self.now_ms)
 
-    def _issue(
-        self, name: str, card: SandboxCard, bureau: Bureau,
-        keys: tuple[dict[str, tuple[KeyBlock, ...]], KeyBlock],
-    ) -> None:  # fmt: skip
-        masters, pvk = keys
+    def _issue(self, name: str, card: SandboxCard, bureau: Bureau, keys: "BankKeys") -> None:
         profile, published = self._profile(card)
         word = profile.algorithm.name.lower()
         if published:
@@ -218,25 +249,28 @@ class _Builder:
             self._key(name, issuer.imk_label("lab", Algorithm.TDES, profile.dki), block)
             card_keys = published
         else:
-            ac, mac, enc = masters[word]
+            ac, mac, enc = keys.masters[word]
+            profile = bureau.chain(profile, keys.chains[word, card.pan[:6]], self.authority.serial())
             card_keys = bureau.card_keys((ac, mac, enc), pan=card.pan, psn=profile.psn)
         order = issuer.CardOrder(
             pan=PAN(card.pan),
             group=card.holder,
             expiry=profile.expiry,
             psn=profile.psn,
-            pvv=bureau.pvv(PIN, pan=card.pan, pvk=pvk, pvki=PVKI),
+            pvv=bureau.pvv(PIN, pan=card.pan, pvk=keys.pvk, pvki=PVKI),
             pvki=PVKI,
             product=profile.product.value,
             imk_family="lab" if published else "sandbox",
             algorithms=(ALGORITHMS[word],),
             state=issuer.CardState[card.status],
             pin_tries=card.tries,
+            cash=Money(card.cash, profile.currencies[0]) if card.cash else None,
         )
         issuer.issue_card(self.stores[name], self.hsms[name], order, now_ms=self.now_ms)
         private_folder(self.world.folder / "cards")
         with FileMemory(self.world.folder / "cards" / f"{card.name}.mem", self.sealer) as memory:
             personalise(profile, card_keys, memory)
+            memory.write({STRIPE: bureau.stripe(profile, keys.cvk).encode()})
 
     def _profile(self, card: SandboxCard) -> tuple[CardProfile, CardKeys | None]:
         if card.profile == "lab":
@@ -247,7 +281,8 @@ class _Builder:
         currencies = tuple(Currency.of(code) for _, code, _ in holder.accounts)
         profile = PROFILES[card.profile](PAN(card.pan), holder.title.upper())
         faces = frozenset(Interface(face) for face in card.interfaces)
-        return replace(profile, expiry=card.expiry, currencies=currencies, interfaces=faces), None
+        profile = replace(profile, expiry=card.expiry, currencies=currencies, interfaces=faces)
+        return replace(profile, **OFFLINE, balance_minor=card.cash) if card.cash else profile, None
 
     # -- merchants ----------------------------------------------------------------------------------------------------
 

@@ -6,14 +6,24 @@ sees card keys, as it is in the world; it forgets them when the card is made.
 """
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Final
 
-from shanfu.card import CardKeys
-from shanfu.crypto import PIN, Algorithm, BlockKey, Cipher, PinFormat, encipher_pin
-from shanfu.hsm import HSM, KeyBlock, KeyUsage, PINCheck
+from shanfu.card import CardKeys, CardProfile, static_data
+from shanfu.crypto import PIN, Algorithm, BlockKey, Cipher, PinFormat, RSAPrivateKey, SM2PrivateKey, encipher_pin
+from shanfu.emv import Track2
+from shanfu.hsm import HSM, CardPairJob, CVVJob, KeyBlock, KeyUsage, PINCheck
 from shanfu.hsm import Algorithm as KeyAlgorithm
+from shanfu.oda import chain_records, icc_key_groupings
+from shanfu.sandbox.authority import IssuerChain
 
 __all__ = ["Bureau", "Components", "components"]
+
+
+CARD_BITS: Final = 1024  # a signature of 128 bytes travels in the answer to a tap (JR/T 0025.12)
+DDOL: Final = bytes.fromhex("9F3704")  # what the card signs of the terminal's: its unpredictable number
+AIP_TOO: Final = b"\x82"  # 9F4A: the AIP is signed too (EMV B3 10.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,34 @@ class Bureau:
             self._wrapper.unwrap(self._hsm.derive_card_key(imk, self._kbpk, pan=pan, psn=psn))[1] for imk in masters
         )
         return CardKeys(ac=ac, mac=mac, enc=enc)
+
+    def chain(self, profile: CardProfile, chain: IssuerChain, serial: bytes) -> CardProfile:
+        """Give a card a pair of its own, certified by its bank, and the records that show it."""
+        year, month = 2000 + int(profile.expiry[:2]), int(profile.expiry[2:])
+        made = self._hsm.make_card_pair(
+            CardPairJob(
+                issuer=chain.pair,
+                under=self._kbpk,
+                pan=profile.pan.digits,
+                expires=date(year, month, 1),
+                serial=serial,
+                static=static_data(profile),
+                bits=CARD_BITS,
+            )  # fmt: skip
+        )
+        secret = self._wrapper.unwrap(made.block)[1]
+        key = SM2PrivateKey(secret) if 0x9F47 not in made.values else RSAPrivateKey.decode(secret)
+        shown = {**chain.values, **made.values, 0x9F49: DDOL, 0x9F4A: AIP_TOO}
+        return replace(profile, oda=chain_records(shown) | icc_key_groupings(key))
+
+    def stripe(self, profile: CardProfile, cvk: KeyBlock) -> str:
+        """Return what is encoded as track 2: as in the chip, but with the stripe's own check value."""
+        job = CVVJob(key=cvk, pan=profile.pan.digits, expiry_yymm=profile.expiry, service_code=profile.service_code)
+        track = Track2(
+            pan=profile.pan, expiry=profile.expiry, service_code=profile.service_code,
+            discretionary=self._hsm.make_cvv(job) + profile.discretionary[3:],
+        )  # fmt: skip
+        return track.text()
 
     def pvv(self, pin: str, *, pan: str, pvk: KeyBlock, pvki: str) -> str:
         """Have the issuer's HSM compute the verification value of a PIN."""

@@ -42,7 +42,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Merchant:
-    """A merchant with its one terminal."""
+    """A merchant with its one terminal; up to `offline` minor units it lets a waved card pay without asking anybody."""
 
     name: str
     id: str
@@ -53,6 +53,7 @@ class Merchant:
     readers: tuple[str, ...]
     title: str
     title_zh: str
+    offline: int = 0
 
     @property
     def mcc(self) -> str:
@@ -84,6 +85,7 @@ class SandboxCard:
     status: str = "ACTIVE"
     tries: int = 3
     interfaces: tuple[str, ...] = ("contactless", "contact")
+    cash: int = 0  # e-cash on it from the start, minor units; such a card may pay without asking its bank
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ MERCHANTS = (
     Merchant("teahouse", "990290058120001", "10000001", "lantern", "CNY", True,  ALL, "Ten Thousand Blessings Teahouse", "万福茶楼"),
     Merchant("bookshop", "990290059420002", "10000002", "lantern", "CNY", False, ALL, "New Street Books", "新街书店"),
     Merchant("kiosk",    "990290059940003", "10000003", "lantern", "CNY", False, ALL[1:], "Corner Kiosk", "街角报亭"),
+    Merchant("metro",    "990290041110004", "10000004", "lantern", "CNY", True,  ALL, "City Metro", "城市地铁", offline=3_000),
     Merchant("ferry",    "991344041110001", "20000001", "harbour", "HKD", True,  ALL, "Harbour Ferry", "海港渡轮"),
     Merchant("market",   "991344054110002", "20000002", "harbour", "CNY", True,  ALL, "Harbour Market", "海港街市"),
 )
@@ -177,6 +180,7 @@ PEOPLE = (
     Person("lab",      "Lab",      "实验", "lantern", (("debit", "CNY", 100_000),)),
     Person("zhao-min", "Zhao Min", "赵敏", "lantern", (("debit", "CNY", 100),), "13800000005"),
     Person("sun-hao",  "Sun Hao",  "孙浩", "lantern", (("debit", "CNY", 50_000),), "13800000006"),
+    Person("hu-jie",   "Hu Jie",   "胡洁", "lantern", (("debit", "CNY", 100_000),), "13800000007"),
     Person("fang-ke",  "Fang Ke",  "方可", "lantern", (("debit", "CNY", 500_000),)),
 )
 
@@ -192,6 +196,7 @@ CARDS = (
     SandboxCard("expired",      _pan("620901", 5), "sun-hao",  "debit-2.0", expiry="2412"),
     SandboxCard("lost",         _pan("620901", 6), "zhao-min", "debit-2.0", status="LOST"),
     SandboxCard("contact-only", _pan("620901", 7), "lin-yue",  "debit-2.0", interfaces=("contact",)),
+    SandboxCard("cash",         _pan("620901", 8), "hu-jie",  "debit-2.0", cash=20_000),
     SandboxCard("faults",       _pan("620909", 1), "fang-ke",  "debit-2.0"),
 )
 

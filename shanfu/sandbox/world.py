@@ -66,6 +66,7 @@ HOSTS = {
     **{f"acquirer-{bank.name}": Roles("acquirer", bank.name, bank.acquirer_id, ACQUIRER_SCHEMA) for bank in INSTITUTIONS},
 }
 HOUSEHOLD = ("network", "tsp", "cloud")  # who may live together, at the network's
+STRIPE = "stripe"  # the record of a card's memory file that is not in the chip
 PROCESSES = tuple(name for name in HOSTS if name not in HOUSEHOLD[1:])  # the hosts that always have a process of their own
 
 
@@ -182,6 +183,11 @@ class World:
         with self.card_memory(name) as memory:
             yield Card(memory, interfaces=[Interface(face) for face in card_named(name).interfaces])
 
+    def stripe(self, name: str) -> str:
+        """Return what is on a card's stripe: track 2."""
+        with self.card_memory(name) as memory:
+            return (memory.read(STRIPE) or b"").decode("ascii")
+
     def terminal_memory(self, name: str) -> FileMemory:
         """Open what a terminal keeps."""
         return FileMemory(self.folder / "terminals" / f"{name}.mem", self.sealer)
@@ -225,7 +231,8 @@ def terminal_config(merchant: Merchant, timeout_ms: int) -> TerminalConfig:
         currency=Currency.of(merchant.currency),
         country="344" if merchant.currency == "HKD" else "156",
         readers=frozenset(ReaderKind(reader) for reader in merchant.readers),
-        aids=unionpay_aids(enrolled=merchant.pin_free),
+        aids=tuple(replace(aid, contactless_floor=merchant.offline) for aid in unionpay_aids(enrolled=merchant.pin_free)),
+        offline_ceiling=merchant.offline,
         acquirer_timeout_ms=timeout_ms,
     )
 
