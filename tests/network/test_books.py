@@ -187,7 +187,9 @@ def test_members_are_enrolled_once_and_with_sense(switch: Switch) -> None:
 # -- any order -----------------------------------------------------------------------------------------------------------
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["ask", "reverse", "answer", "carry", "tick", "close", "restart", "die"]), st.integers(0, 5)),
+    st.tuples(
+        st.sampled_from(["ask", "reverse", "answer", "carry", "tick", "close", "restart", "die", "upload"]), st.integers(0, 5)
+    ),
     max_size=40,
 )
 
@@ -209,7 +211,8 @@ def test_each_payment_has_one_effect_whatever_is_lost_doubled_or_late(tmp_path_f
         live, written = positions(switch.store, day), written_positions(switch.store, day)
         assert sum(position.amount_minor for position in live) == 0
         assert written in ([], live)
-    assert (forward_queue(switch.store), dead_letters(switch.store)) == ([], [])
+    refused = {name for name, state in world.issuer_says() if state == "DECLINED"}
+    assert (forward_queue(switch.store), {letter.name for letter in dead_letters(switch.store)}) == ([], refused)
     switch.store.close()
 
 
@@ -220,6 +223,7 @@ class World:
         self.switch = switch
         self.requests = [switch.purchase(100 + place, pan=(PAN_LANTERN, PAN_OTHER)[place % 2]) for place in range(6)]
         self.reversals = [switch.reversal(request) for request in self.requests]
+        self.approvals = [switch.offline(500 + place, f2=(PAN_LANTERN, PAN_OTHER)[place % 2]) for place in range(6)]
         self.reversed: set[int] = set()
         self.mail: list[Message] = []  # what has come to the issuer, each to be taken any number of times
         self.books: dict[str, str] = {}
@@ -231,6 +235,8 @@ class World:
         elif step == "reverse":
             switch.send(switch.acquirer, *[self.reversals[which]] * (1 + which % 2))
             self.reversed.add(which)
+        elif step == "upload":
+            switch.send(switch.acquirer, *[self.approvals[which]] * (1 + which % 2))
         elif step in ("tick", "close"):
             if step == "close" and which == 0:
                 close_day(switch.store, now_ms=switch.clock.now_ms())
@@ -260,6 +266,10 @@ class World:
         if message.mti == "0200":
             name = f"{text(7)}.{text(11)}.{text(32)}.{text(33)}"
             return "94" if self.books.setdefault(name, "APPROVED") == "REVERSED" else "00"
+        if message.mti[:3] == "022":  # every third TC is wrong
+            name = f"{text(7)}.{text(11)}.{text(32)}.{text(33)}"
+            self.books[name] = "DECLINED" if int(text(4)) % 3 == 0 else "APPROVED"
+            return "12" if self.books[name] == "DECLINED" else "00"
         data = text(90)
         name = f"{data[10:20]}.{data[4:10]}.{LANTERN}.{LANTERN}"
         self.books[name] = "REVERSED"
