@@ -40,7 +40,12 @@ def interface_of(reset_answer: bytes) -> str:
 
 
 def begins_with_t0(reset_answer: bytes) -> bool:
-    """Say whether the first protocol that a reset answer offers is T=0 (ISO/IEC 7816-3 8.2.3: without TD1 it is)."""
+    """Say whether the first protocol that a reset answer offers is T=0 (ISO/IEC 7816-3 8.2.3: without TD1 it is).
+
+    A contactless reader's made-up answer says so too, and means T=1 (PC/SC Part 3 3.1.3.2.3).
+    """
+    if interface_of(reset_answer) == CONTACTLESS:
+        return False
     if len(reset_answer) < 2 or not reset_answer[1] & 0x80:
         return True
     place = 2 + bin(reset_answer[1] & 0x70).count("1")  # TA1, TB1, TC1 stand before TD1
