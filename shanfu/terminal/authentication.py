@@ -37,7 +37,7 @@ def today(desk: Desk) -> date:
 
 def authenticate(chip: Chip) -> Dialogue[None]:
     """Choose the method and run it; CDA is only prepared here (EMV B3 10.3)."""
-    aip, ability = AIP.parse(chip.card[0x82]), chip.desk.config.capabilities[2]
+    aip, ability = AIP.parse(chip.card[0x82]), chip.values[0x9F33][2]
     day, keys = today(chip.desk), chip.desk.parameters.ca_keys
     if aip & (AIP.CDA | AIP.DDA):
         chip.chain = recover_chain(chip.for_oda, keys, today=day)

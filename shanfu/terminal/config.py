@@ -76,7 +76,8 @@ class TerminalConfig:
     country: str = "156"  # 9F1A, ISO 3166 numeric
     readers: frozenset[ReaderKind] = frozenset(ReaderKind)
     aids: tuple[AIDParameters, ...] = ()
-    capabilities: bytes = bytes.fromhex("E0E1C8")  # 9F33 (EMV B4 A2)
+    capabilities: bytes = bytes.fromhex("E0E1C8")  # 9F33 of the wave (EMV B4 A2)
+    contact_capabilities: bytes = bytes.fromhex("E0F8C8")  # 9F33 of the slot: PINs by the card, no CVM; SDA, DDA, CDA
     terminal_type: bytes = b"\x22"  # 9F35: attended, offline with online capability, merchant (EMV B4 A1)
     additional_capabilities: bytes = bytes.fromhex("6000F0A001")  # 9F40 (EMV B4 A3)
     serial: bytes = b""  # 9F1E, 8 characters; the terminal id unless given

@@ -34,7 +34,7 @@ __all__ = ["approve_offline", "may_wait", "offline_possible", "prove"]
 
 APPROVED_OFFLINE = b"Y1"  # 8A (EMV B4 A6)
 NO_BATCH = "000000"
-ONCE_ONLY = (0x57, 0x5A, 0x5F24)  # JR/T 0025.12 7.2: coming twice, they end the transaction
+ONE_VALUE = (0x57, 0x5A, 0x5F24)  # JR/T 0025.12 7.2: twice in records ends the transaction; the answer to GPO must agree
 CAN_WAIT = frozenset({Reason.HOST_UNREACHABLE, Reason.NO_ANSWER})
 
 
@@ -57,9 +57,10 @@ def prove(desk: Desk, tap: Tap, *, host: bool) -> Dialogue[Tap | Ending]:
         return found
     desk.show(UIMessage.CARD_READ_OK)
     values, marked = found
-    twice = [tag for tag in ONCE_ONLY if tag in values and tag in tap.card.tags]
+    told = tap.card.tags
+    twice = [tag for tag in ONE_VALUE if values.get(tag, told.get(tag)) != told.get(tag, values.get(tag))]
     if twice:
-        raise DecodeError("comes twice", path=f"{twice[0]:X}", spec="JR/T 0025.12 7.2")
+        raise DecodeError("differs from the answer to GPO", path=f"{twice[0]:X}", spec="JR/T 0025.12 7.2")
     check_lengths(values)
     known = {**values, **tap.card.tags, **tap.values}
     return _judge(desk, tap, known, marked=marked, host=host)

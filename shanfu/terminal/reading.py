@@ -32,7 +32,7 @@ def initiate(desk: Desk, amount: Money, application: Application, selected: Resp
     """Open the application; None when it refuses these conditions and the next one may be tried (EMV B3 10.1)."""
     fci = FCI.parse(selected.data)
     terminal = transaction_values(desk, amount, version=application.limits.version)
-    values = {**terminal, 0x9F66: bytes(desk.config.ttq), 0x9F7A: NO_CASH}
+    values = {**terminal, 0x9F66: bytes(desk.config.ttq), 0x9F7A: NO_CASH, 0x9F33: desk.config.contact_capabilities}
     chip = Chip(desk=desk, amount=amount, application=application, values=values)
     pdol = fci.pdol or DOL()
     chip.sent = pdol.fill(chip.known())

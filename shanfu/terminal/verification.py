@@ -91,6 +91,7 @@ def _perform(chip: Chip, rule: CVMRule) -> Dialogue[int | Ending]:
     method = rule.method
     if method not in KNOWN:
         chip.tvr |= TVR.UNKNOWN_CVM
+    if method == FAIL or method not in KNOWN:
         return FAILED
     if not _supported(chip, method):
         if method in PIN_METHODS:  # EMV B3 10.5.1: a PIN is wanted and the terminal cannot take it
@@ -187,5 +188,5 @@ def _supported(chip: Chip, method: int) -> bool:
     if method == FAIL:
         return True
     needed = ABILITY.get(method)
-    able = needed is not None and chip.desk.config.capabilities[1] & needed == needed
+    able = needed is not None and chip.values[0x9F33][1] & needed == needed
     return able and (method != ONLINE or chip.application.limits.online_pin)

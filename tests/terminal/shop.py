@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shanfu.card import Card, CardKeys, CardProfile, debit_2_0, personalise
+from shanfu.card import Card, CardKeys, CardProfile, Interface, debit_2_0, personalise
 from shanfu.clock import ManualClock
 from shanfu.crypto import Algorithm, CardAlgorithm, Cipher, PinFormat, Place, decipher_pin, ecb_mac, kcv
 from shanfu.dialogue import Ask, Dialogue, Finished, Keep, advance
@@ -31,7 +31,7 @@ from shanfu.iso8583 import (
 from shanfu.money import Currency, Money
 from shanfu.pan import PAN, luhn_digit
 from shanfu.store import DictMemory
-from shanfu.terminal import PinPad, Reader, Receipt, Terminal, TerminalConfig, unionpay_aids
+from shanfu.terminal import PinPad, PresentedCard, Reader, Receipt, Terminal, TerminalConfig, unionpay_aids
 
 CNY = Currency.of("CNY")
 TMK = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
@@ -92,7 +92,7 @@ class Acquirer:
         message = request.message
         name = f"{message.text(60)[2:8]}.{message.text(11, '')}"
         again = self.booked.get(name)
-        repeat = again is not None and message.mti == "0220" and again.fields == message.fields
+        repeat = again is not None and message.mti in ("0220", "0320") and again.fields == message.fields
         assert message.mti == "0400" or again is None or repeat, f"{name} is used twice"
         if 52 in message:
             block = message.binary(52)
@@ -102,7 +102,7 @@ class Acquirer:
                 return self.reply(request, "55")
         if message.mti == "0400":
             self.reversed[name] = message.text(39)
-        elif message.mti in ("0200", "0220"):
+        elif message.mti in ("0200", "0220", "0320"):
             self.booked[name] = message
         return self.reply(request, "00")
 
@@ -194,7 +194,7 @@ class Shop:
     settings: TerminalConfig = field(default_factory=config)
     typed: list[str | None] = field(default_factory=lambda: [PIN_DIGITS])
     host: Acquirer = field(default_factory=Acquirer)
-    card: Card | None = field(default_factory=card)
+    card: PresentedCard | None = field(default_factory=card)
     memory: DictMemory = field(default_factory=DictMemory)
     pad_memory: DictMemory = field(default_factory=DictMemory)
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON_MS))
@@ -216,6 +216,13 @@ class Shop:
         if self.card:
             self.reader.present(self.card, tear_after=tear_after)
         return self.drive(self.terminal.pay(yuan(text)))
+
+    def insert(self, text: str = "12.34", *, tear_after: int | None = None, silent_after: int | None = None) -> Receipt:
+        """Put the card into the slot and pay."""
+        self.reader = Reader(Interface.CONTACT)
+        if self.card:
+            self.reader.present(self.card, tear_after=tear_after, silent_after=silent_after)
+        return self.drive(self.terminal.insert(yuan(text)))
 
     def drive(self, dialogue: Dialogue[Receipt], *, cut_before: int = -1) -> Receipt:
         """Move a dialogue to its end; raise PowerCut just before its step number `cut_before` (from 0) is carried out."""
