@@ -73,7 +73,8 @@ def authenticate_fast(
     """FDDA: verify 9F4B of a contactless card that approved offline (JR/T 0025.12); proves 9F4C, which is the ATC.
 
     `values` holds the transaction: 9F37, 9F02, 5F2A of the terminal, 9F36 of the card and, where it sent them, 9F69, 9F6C
-    and 9F08; what the card may say of the terminal's own must not be in it. `version_01` says whether the terminal offered it (TTQ byte 4 b8). Never raises on what the card sent.
+    and 9F08; the terminal's own word must not have been overwritten by a record. `version_01` says whether the terminal
+    offered it (TTQ byte 4 b8). Never raises on what the card sent.
     """
     if chain.key is None:
         return _ended(Method.FDDA, chain.failure or NO_KEY)
@@ -83,7 +84,7 @@ def authenticate_fast(
     if isinstance(version, Failure):
         return _ended(Method.FDDA, version)
     data = _dynamic_data(chain.key, signature, fdda_hash_input(version, values))
-    if not isinstance(data, Failure) and data[1:] != values.get(0x9F36):
+    if not isinstance(data, Failure) and _number(data) != values.get(0x9F36):
         data = Failure(Part.DYNAMIC_SIGNATURE, Reason.OTHER_ATC)  # JR/T 0025.12: the dynamic number is the ATC (unverified)
     return _ended(Method.FDDA, data if isinstance(data, Failure) else {0x9F4C: _number(data)})
 
