@@ -89,6 +89,7 @@ def _check(claim: Claim, keys: Keyring) -> ARQCCheck:
         atc=chip.atc,
         data=chip.data,
         arqc=chip.arqc,
+        final=True,  # the service answers no card
         scheme=scheme,
         diversifier=chip.index_bytes if key_set else b"",
     )
