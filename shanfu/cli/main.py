@@ -35,10 +35,12 @@ COMMANDS = {  # name: (module, one line)
     "decode":    ("decode",    "Explain bytes: tlv, apdu, 8583."),
     "demo":      ("demo",      "Play payments with real processes and show every message."),
     "doctor":    ("doctor",    "Check this machine and a data folder."),
+    "insert":    ("insert",    "Insert a card into a terminal and pay."),
     "ledger":    ("ledger",    "Show the banks' books: trial-balance, account."),
     "readers":   ("readers",   "List the card readers of this machine."),
     "reconcile": ("reconcile", "Match the journals of terminal, acquirer, network and issuer."),
     "serve":     ("serve",     "Run one host (acquirer, network, issuer, tsp, cloud), or a card or terminal for others."),
+    "swipe":     ("insert",    "Swipe a card's stripe: refused, but after a chip that could not be read."),
     "tap":       ("tap",       "Wave a card or a phone at a terminal and pay."),
     "token":     ("token",     "Look after tokens: list, show, events, suspend, resume, delete, reconcile."),
     "up":        ("up",        "Run every host, one process each, until interrupted."),
@@ -69,7 +71,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"shanfu.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = module.command
+        command: click.Command = getattr(module, "command", None) or getattr(module, cmd_name)
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

@@ -18,7 +18,7 @@ from shanfu.cli.console import data_option, json_option, lang_option, note, show
 from shanfu.cli.reader import TestCardsOnly, open_card, reader_option, record_option, recorded, test_bins, wait_option
 from shanfu.errors import ConfigError
 
-__all__ = ["Keypad", "command", "tap_object"]
+__all__ = ["Keypad", "command", "exit_of", "show_receipt", "tap_object"]
 
 FAULT_KINDS = ("silent", "late", "duplicate", "malformed", "bad-mac")
 
@@ -70,11 +70,11 @@ def command(
         events = one_story(feeds, acquirer=acquirer_of(merchant))
         taps.append((receipt, tap_object(receipt, events, device=waved.name, shown=shown)))
         if not as_json:
-            _show(receipt, events, feeds, shown=shown, lang=lang, explain=explain)
+            show_receipt(receipt, events, feeds, shown=shown, lang=lang, explain=explain)
     if as_json:
         objects = [tap for _, tap in taps]
         show_json(objects[0] if times == 1 else {"taps": objects})
-    return next((code for receipt, _ in taps if (code := _exit(receipt))), 0)
+    return next((code for receipt, _ in taps if (code := exit_of(receipt))), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,10 @@ def _device(reach: Any, waved: Waved) -> Iterator[tuple[Any, Any]]:
         yield holder.phone.tap_target, holder.phone
 
 
-def _show(
-    receipt: Any, events: list[Any], feeds: dict[str, Any], *, shown: Any, lang: str, explain: bool
+def show_receipt(
+    receipt: Any, events: list[Any], feeds: dict[str, Any], *, shown: Any = None, lang: str, explain: bool
 ) -> None:  # fmt: skip
+    """Print a receipt, with the story before it and a phone's words behind it."""
     from shanfu.cli.story import tell
     from shanfu.terminal import print_receipt
 
@@ -181,7 +182,8 @@ class Keypad:
         return str(typed) or None
 
 
-def _exit(receipt: Any) -> int:
+def exit_of(receipt: Any) -> int:
+    """Return the exit code that a payment ends with."""
     from shanfu.cli.main import Exit
     from shanfu.terminal import Reason
 

@@ -73,7 +73,7 @@ class Bureau:
                 serial=serial,
                 static=static_data(profile),
                 bits=CARD_BITS,
-            )  # fmt: skip
+            )
         )
         secret = self._wrapper.unwrap(made.block)[1]
         key = SM2PrivateKey(secret) if 0x9F47 not in made.values else RSAPrivateKey.decode(secret)

@@ -23,7 +23,7 @@ from shanfu.sandbox.phones import pocket
 from shanfu.sandbox.processes import EventEnds
 from shanfu.sandbox.serve import served
 from shanfu.sandbox.world import HOSTS, World
-from shanfu.terminal import ACQUIRER, CARD, PIN_PAD, Reader, Receipt, Terminal, matches
+from shanfu.terminal import ACQUIRER, CARD, PIN_PAD, PresentedCard, Reader, Receipt, Terminal, matches
 from shanfu.wallet import HostCard, Phone
 
 __all__ = [
@@ -52,20 +52,31 @@ def acquirer_of(merchant: str) -> str:
 
 
 class Till:
-    """One terminal switched on, with a reader, and `ask` as its line to the acquirer."""
+    """One terminal switched on, with a field and a slot for cards; `peers` are its PIN pad and its line to the acquirer."""
 
-    def __init__(self, terminal: Terminal, reader: Reader, peers: dict[str, Callable[[Any], Any]], memory: Any) -> None:
-        self.terminal, self.reader = terminal, reader
-        self._peers, self._memory = peers, memory
+    def __init__(self, terminal: Terminal, peers: dict[str, Callable[[Any], Any]], memory: Any) -> None:
+        self.terminal, self.reader, self.slot = terminal, Reader(), Reader(Interface.CONTACT)
+        self._used = self.reader
+        self._peers, self._memory = {CARD: self._ask_card, **peers}, memory
+
+    def _ask_card(self, command: bytes) -> bytes:
+        return self._used.ask(command)
+
+    def insert(self, card: PresentedCard, *, dead: bool = False) -> None:
+        """Put a card into the slot; a `dead` chip answers nothing."""
+        self._used = self.slot
+        self.slot.present(card, silent_after=0 if dead else None)
 
     def present(self, card: Card | HostCard) -> None:
         """Hold a card or a phone into the field; a card without an antenna stays silent there."""
+        self._used = self.reader
         card.power_on(Interface.CONTACTLESS)
         self.reader.present(card)
 
     def take_away(self) -> None:
-        """Take out of the field whatever was there."""
+        """Take out of field and slot whatever was there."""
         self.reader.remove()
+        self.slot.remove()
 
     def do(self, dialogue: Dialogue[T]) -> T:
         """Carry one dialogue of this terminal to its end."""
@@ -87,8 +98,7 @@ def till(
 ) -> Iterator[Till]:
     """Switch on a merchant's terminal with this line to its acquirer."""
     with world.terminal(merchant, keypad=keypad, events=events) as (terminal, pad, memory):
-        reader = Reader()
-        yield Till(terminal, reader, {CARD: reader.ask, PIN_PAD: pad.answer, ACQUIRER: ask}, memory)
+        yield Till(terminal, {PIN_PAD: pad.answer, ACQUIRER: ask}, memory)
 
 
 @contextmanager
