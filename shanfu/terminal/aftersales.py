@@ -33,6 +33,8 @@ def void(desk: Desk, stan: str) -> Dialogue[Receipt]:
     original = desk.journal.find(stan)
     if original is None or original.kind is not Kind.PURCHASE or original.state is not State.APPROVED:
         return declined(desk, "void", Reason.NOTHING_TO_UNDO)
+    if original.offline:  # the card has been debited: what goes back is a refund
+        return declined(desk, "void", Reason.OFFLINE_PAYMENT)
     if desk.journal.undone_minor(original):
         return declined(desk, "void", Reason.ALREADY_VOIDED)
     reason = yield from make_ready(desk)

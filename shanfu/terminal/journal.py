@@ -101,7 +101,8 @@ class Transaction:
     business_date: str = ""  # DE15 with its year, YYYYMMDD
     closed: bool = False
     chip_condition: str = "0"  # DE60.5: 2 for the stripe of a card whose chip could not be read
-    upload_de55: bytes = field(repr=False, default=b"")  # approved offline: field 55 of the upload until it is answered
+    offline: bool = False  # approved by the card, the acquirer is told later
+    upload_de55: bytes = field(repr=False, default=b"")  # field 55 of the upload until it is answered
     uploads: int = 0  # answers to uploads that were neither yes nor a final no
     script_de55: bytes = field(repr=False, default=b"")  # field 55 of the script notice until it is answered
     script_stan: str = ""

@@ -108,6 +108,6 @@ def _online(tap: Tap, ctq: CTQ | None) -> Tap | Ending:
 def approve_offline(desk: Desk, kept: Transaction, values55: Mapping[int, bytes], *, slip: Receipt) -> Dialogue[Receipt]:
     """Keep an approval that the card gave by itself, with its upload; return its receipt."""
     field55 = encode_field55({0x8A: APPROVED_OFFLINE, **values55}, Message55.OFFLINE_UPLOAD)
-    yield from desk.journal.keep(replace(kept, state=State.APPROVED, upload_de55=field55, reversal_de55=b""))
+    yield from desk.journal.keep(replace(kept, state=State.APPROVED, offline=True, upload_de55=field55, reversal_de55=b""))
     ui = UIMessage.APPROVED_SIGN if slip.cvm is CVM.SIGNATURE else UIMessage.APPROVED
     return replace(slip, outcome=Outcome.APPROVED, ui=ui, offline=True)

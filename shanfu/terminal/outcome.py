@@ -116,6 +116,7 @@ class Reason(Enum):
     NO_FLOOR_LIMIT       = "no-floor-limit", "no contactless floor limit is configured", "未设置非接触限额"
     NO_READER            = "no-reader", "this terminal has no such reader", "终端无此读卡器"
     OFFLINE_APPROVAL     = "offline-approval-not-asked", "the card approved though asked to go online", "卡片未按要求联机"
+    OFFLINE_PAYMENT      = "offline-payment", "the card itself approved this payment: refund it", "脱机交易不可撤销，请退货"
     PIN_CANCELLED        = "pin-cancelled", "PIN entry was cancelled", "取消输入密码"
     PIN_PAD_FAULT        = "pin-pad-refused", "the PIN pad has no working keys", "密码键盘无工作密钥"
     RECORD_REFUSED       = "record-refused", "the acquirer refused an offline approval", "主机拒绝脱机交易上送"

@@ -29,7 +29,7 @@ UNTIL = date(2030, 12, 31)
 
 
 @cache
-def key(who: str, bits: int = 1024) -> RSAPrivateKey:
+def key(who: str, bits: int = 1152) -> RSAPrivateKey:
     return RSAPrivateKey.generate(bits)
 
 
@@ -40,7 +40,7 @@ def authority(index: int = 0xF1, expires: date = UNTIL, *, test: bool = False) -
 @cache
 def chain(expires: date = UNTIL, bits: int = 1024) -> dict[int, bytes]:
     """The card's own key and its certificates, as data groupings."""
-    issuer, icc = key("issuer", 1024), key("icc", bits)
+    issuer, icc = key("issuer"), key("icc", bits)
     tags = make_issuer_certificate(
         issuer.public, authority(), issuer_id=PAN_DIGITS[:6], expires=expires, serial=b"\0\0\1", sign=key("authority").sign
     )
@@ -54,7 +54,7 @@ def chain(expires: date = UNTIL, bits: int = 1024) -> dict[int, bytes]:
 
 def genuine(**changes: object) -> CardProfile:
     """A card that can prove itself."""
-    return replace(USED, oda=chain(), **changes)  # type: ignore[arg-type]
+    return replace(USED, **{"oda": chain(), **changes})  # type: ignore[arg-type]
 
 
 def made(profile: CardProfile) -> Card:

@@ -231,6 +231,7 @@ def test_the_card_verifies_the_pin_and_the_request_carries_none() -> None:
     receipt = at.insert()
     assert (receipt.approved, receipt.card_checked_pin, receipt.cvm, receipt.entry_mode) == (True, True, None, "052")
     assert 52 not in at.host.asked[-1]
+    assert at.steps.count("card 84") == 2, "enciphered, each time with a new challenge"
     shown = "".join(str(event) for event in at.heard.events)
     assert "241234" not in shown
     assert "1234FFFF" not in shown.upper()

@@ -10,7 +10,7 @@ from shanfu.card import Interface, credit_2_0, credit_3_0, debit_2_0, debit_3_0
 from shanfu.crypto import CardAlgorithm
 from shanfu.emv import CTQ, CVM, TTQ, DirectoryEntry, IssuerApplicationData, decode_field55, ppse_fci
 from shanfu.errors import LinkClosed
-from shanfu.iso7816 import ResponseAPDU, tlv
+from shanfu.iso7816 import ResponseAPDU, StatusWord, tlv
 from shanfu.pan import PAN
 from shanfu.terminal import (
     AIDParameters,
@@ -24,7 +24,8 @@ from shanfu.terminal import (
     unionpay_aids,
 )
 from tests.budget import examples
-from tests.terminal.shop import PAN_DIGITS, Shop, card, config
+from tests.terminal.chips import Bent, says
+from tests.terminal.shop import PAN_DIGITS, Shop, card, config, yuan
 
 DEBIT = bytes.fromhex("A000000333010101")
 CREDIT = bytes.fromhex("A000000333010102")
@@ -238,3 +239,53 @@ def test_every_profile_pays_with_its_own_cipher(profile) -> None:
     assert shop.pay("1500.00").approved
     iad = IssuerApplicationData.parse(decode_field55(shop.host.asked[-1].binary(55))[0x9F10])
     assert iad.algorithm == {CardAlgorithm.TDES: 1, CardAlgorithm.SM4: 4}[made.algorithm]
+
+
+@pytest.mark.parametrize("step", ["A4", "A8"])
+def test_every_status_word_ends_in_an_outcome(step: str) -> None:
+    shop = Shop()
+    words = [word for word in StatusWord if word != StatusWord.OK] + [0x61FF, 0x6C00, 0x63C2, 0x9F00, 0x1234, 0xFFFF]
+    for word in words:
+        shop.card = Bent(card(), {step: says(f"{word:04X}")})
+        receipt = shop.pay()
+        assert not receipt.approved
+        assert receipt.reason is not None, hex(word)
+    shop.card = card()
+    assert shop.pay().approved
+
+
+def test_two_cards_in_the_field_are_asked_to_be_one() -> None:
+    shop = Shop()
+    shop.reader.present(card())
+    shop.reader.present_too(card())
+    receipt = shop.drive(shop.terminal.pay(yuan("1.00")))
+    assert (receipt.outcome, receipt.reason, receipt.ui) == (AGAIN, R.TWO_CARDS, UI.ONE_CARD_ONLY)
+    shop.reader.remove()
+    assert shop.pay().approved
+
+
+@pytest.mark.parametrize(
+    ("silent_after", "outcome", "reason"), [(0, INSERT, R.NO_CARD), (1, AGAIN, R.CARD_SILENT), (2, AGAIN, R.CARD_SILENT)]
+)
+def test_a_card_that_falls_silent(silent_after: int, outcome: Outcome, reason: Reason) -> None:
+    shop = Shop()
+    shop.reader.present(card(), silent_after=silent_after)
+    receipt = shop.drive(shop.terminal.pay(yuan("1.00")))
+    assert (receipt.outcome, receipt.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize(("restarts", "sees_phone", "approved"), [(0, 1, False), (1, 1, True), (2, 1, True), (1, 2, False)])
+def test_see_phone_begins_the_wave_again(restarts: int, sees_phone: int, approved: bool) -> None:
+    """EMV CL A 6.2: try again with start B; the phone is unlocked meanwhile."""
+    left = [sees_phone]
+
+    def locked(reply: bytes) -> bytes:
+        left[0] -= 1
+        return b"\x69\x86" if left[0] >= 0 else reply
+
+    shop = Shop(settings=config(restarts=restarts), card=Bent(card(), {"A8": locked}))
+    receipt = shop.pay()
+    assert receipt.approved is approved
+    assert shop.steps.count("card A8") == min(restarts, sees_phone) + 1
+    if not approved:
+        assert (receipt.outcome, receipt.reason, receipt.ui) == (AGAIN, R.SEE_PHONE, UI.SEE_PHONE)
