@@ -11,13 +11,14 @@ from shanfu.acquirer import interbank
 from shanfu.acquirer.books import AcquirerBooks
 from shanfu.acquirer.config import AcquirerConfig
 from shanfu.acquirer.events import trace_of, verdict_event
-from shanfu.acquirer.forward import DUE, Forward, ForwardKind, pause_ms
+from shanfu.acquirer.forward import DUE, Forward, ForwardKind, ForwardState, pause_ms
 from shanfu.acquirer.journal import BY_TERMINAL_NAME, EXPIRED, SEALED, JournalRow, PaymentKind
 from shanfu.acquirer.outtray import OutTray, answer_terminal
 from shanfu.acquirer.prove import Prover
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.record import carry_on, expire
 from shanfu.clock import local
+from shanfu.events import Event
 from shanfu.hosts import BY_NAME
 from shanfu.iso8583 import Message, ReversalReason, Value
 from shanfu.links import Turn
@@ -58,7 +59,7 @@ class Deadlines:
         found = books.journal.load(BY_NAME, [(item.bucket, item.original) for item in items])
         books.journal.load(BY_TERMINAL_NAME, [(row.bucket, row.original) for row in found if row.original])
         books.load_terminals({row.terminal for row in found})
-        rows = [row for item in items if (row := books.row(item.bucket, item.original)) is not None]
+        items, rows = self._nameable(items, books, turn)
         tray = OutTray(self._config, self._prover, books, watch=self._watch)
         pans, enclosed = self._prover.pans(rows, books), self._prover.enclosed(items, books)
         for item, row, pan, fields in zip(items, rows, pans, enclosed, strict=True):
@@ -66,6 +67,20 @@ class Deadlines:
             item.attempts += 1
             item.deadline_ms = books.now_ms + pause_ms(item.attempts)
         tray.empty(turn)
+
+    def _nameable(self, items: list[Forward], books: AcquirerBooks, turn: Turn) -> tuple[list[Forward], list[JournalRow]]:
+        """Return the items whose card can still be named, with their rows; the others came too late for anybody but people."""
+        kept, rows = list[Forward](), list[JournalRow]()
+        for item in items:
+            row = books.row(item.bucket, item.original)
+            if row is not None and row.sealed:
+                kept.append(item)
+                rows.append(row)
+            else:
+                item.state = ForwardState.DEAD.value
+                title = f"dead letter {item.name}: the card of its {item.kind} is not known any more"
+                turn.events.append(Event(source=self._config.name, title=title, at_ms=books.now_ms))
+        return kept, rows
 
     def forget(self, books: AcquirerBooks) -> None:
         """Drop sealed PANs of days on which nothing can come back any more."""

@@ -93,6 +93,18 @@ def test_an_upload_needs_no_network_and_survives_everything(bank: Bank) -> None:
     assert (again.mti, again.binary(55)) == ("0221", TC)
 
 
+def test_what_is_kept_longer_than_its_card_is_a_dead_letter_and_stops_nobody(bank: Bank) -> None:
+    bank.link_down()
+    bank.ask(bank.till, bank.till.offline())
+    bank.tick(32 * 86_400_000)
+    bank.sign_on()
+    bank.sign_in(bank.till)
+    assert bank.tick(100) == []
+    assert [item.kind for item in dead_letters(bank.store)] == ["offline approval"]
+    bank.ask(bank.till, bank.till.offline())
+    assert [message.mti for message in bank.heard(bank.tick(100))] == ["0220"]
+
+
 def test_an_upload_is_settled_with_its_batch(bank: Bank) -> None:
     pay(bank)
     bank.ask(bank.till, bank.till.offline(500))
