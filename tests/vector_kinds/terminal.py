@@ -25,6 +25,7 @@ from shanfu.terminal import (
 from shanfu.terminal.contactless import Tap, admit, tap
 from shanfu.terminal.desk import Desk
 from shanfu.terminal.journal import Journal
+from shanfu.terminal.parameters import ParameterBook
 from tests.vector_kinds.registry import Values, kind
 
 CNY = Currency.of("CNY")
@@ -142,6 +143,7 @@ def replay(v: Values) -> Values:
     desk = Desk(
         config=settings,
         journal=Journal(DictMemory()),
+        parameters=ParameterBook(settings, DictMemory()),
         clock=ManualClock(int(noon.timestamp() * 1000)),
         random=lambda count: own[0x9F37][:count],
         events=nobody,
