@@ -10,7 +10,7 @@ Files in reading order: `profile.py` (the issuer's choices), `build.py` and `lab
 published one), `image.py` (data groupings), `personalise.py` (into the chip), `card.py` (plastic, power, SELECT),
 `application.py` and `state.py` (its life), `commands.py` (its answers): `initiate.py` with `decision.py` and `offline.py` for a
 tap; `contact.py`, `verify.py`, `authenticate.py`, `generate_ac.py` with `risk.py`, and `scripts.py` for a card in a slot;
-`keys.py`, `live.py`, `session.py` and `chip.py` (what it holds).
+`keys.py`, `live.py`, `session.py` and `chip.py` (what it holds). Beside it `misbehaving.py`: cards that try terminals out.
 """
 
 from shanfu.card.application import Application
@@ -23,6 +23,7 @@ from shanfu.card.image import Interface
 from shanfu.card.initiate import idd_mac
 from shanfu.card.keys import CardKeys, ChipKeyRing, KeyRing, Spent
 from shanfu.card.laboratory import LABORATORY_CHAIN, LABORATORY_IMAGE
+from shanfu.card.misbehaving import MISBEHAVIOURS, Misbehaving, Misbehaviour
 from shanfu.card.personalise import personalise, read_image
 from shanfu.card.profile import (
     PROFILES,
@@ -41,10 +42,10 @@ from shanfu.card.session import IssuerProof
 from shanfu.card.state import TRANSITIONS, Event, State
 
 __all__ = [
-    "COMMANDS", "CONTACT_COMMANDS", "LABORATORY_CHAIN", "LABORATORY_IMAGE", "PROFILES", "RESET_ANSWERS", "TRANSITIONS",
-    "Application", "Card", "CardKeys", "CardProfile", "Chip", "ChipKeyRing", "Command", "CommandTable", "Decision", "Event",
-    "Finding", "Interface", "IssuerProof", "KeyRing", "Knowledge", "PBOCVersion", "Product", "Request", "Risk", "Spent",
-    "State", "Verdict", "Why", "credit_2_0", "credit_3_0", "debit_2_0", "debit_3_0", "decide", "decide_first",
-    "decide_second", "from_dgis", "idd_mac", "laboratory_card", "offer_cvm", "personalise", "read_image", "refuse",
-    "static_data",
+    "COMMANDS", "CONTACT_COMMANDS", "LABORATORY_CHAIN", "LABORATORY_IMAGE", "MISBEHAVIOURS", "PROFILES", "RESET_ANSWERS",
+    "TRANSITIONS", "Application", "Card", "CardKeys", "CardProfile", "Chip", "ChipKeyRing", "Command", "CommandTable",
+    "Decision", "Event", "Finding", "Interface", "IssuerProof", "KeyRing", "Knowledge", "Misbehaving", "Misbehaviour",
+    "PBOCVersion", "Product", "Request", "Risk", "Spent", "State", "Verdict", "Why", "credit_2_0", "credit_3_0", "debit_2_0",
+    "debit_3_0", "decide", "decide_first", "decide_second", "from_dgis", "idd_mac", "laboratory_card", "offer_cvm",
+    "personalise", "read_image", "refuse", "static_data",
 ]  # fmt: skip
