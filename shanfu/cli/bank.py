@@ -14,11 +14,12 @@ from shanfu.cli.console import data_option, json_option, lang_option, note, show
 __all__ = ["command"]
 
 EVENTS = ("lost", "stolen", "found", "closed")
+SCRIPTS = ("application-block", "application-unblock", "card-block", "pin-change", "pin-unblock", "put-data")
 
 
 @click.group()
 def command() -> None:
-    """A bank's desk: payments, report, dry-run."""
+    """A bank's desk: payments, report, script, dry-run."""
 
 
 @command.command()
@@ -94,6 +95,87 @@ def dry_run(policy: Path, *, bank: str, since: str, until: str, data: str, as_js
         show_json(_dry_run_object(found))
     else:
         click.echo("\n".join(found.lines()))
+
+
+# -- scripts -----------------------------------------------------------------------------------------------------------
+
+
+@command.group()
+def script() -> None:
+    """Have a card do something when it is next inserted: order, list, cancel."""
+
+
+@script.command("order")
+@click.argument("card")
+@click.argument("kind", type=click.Choice(SCRIPTS))
+@click.option("--tag", help="Of put-data: the data object, such as 9F78.")
+@click.option("--value", help="Of put-data: its new value in hex.")
+@click.option("--pin", help="Of pin-change: the new PIN, as typed at a branch's PIN pad.")
+@data_option
+@lang_option
+@json_option
+def order_script(
+    card: str, kind: str, *, tag: str | None, value: str | None, pin: str | None, data: str, lang: str, as_json: bool
+) -> None:  # fmt: skip
+    """Order a script for a card."""
+    from shanfu.sandbox import open_or_build, order_card_script
+
+    view = order_card_script(open_or_build(data), card, kind, tag=_hex(tag, "--tag"), value=_hex(value, "--value"), pin=pin)
+    _show_scripts([view], lang=lang, as_json=as_json)
+
+
+@script.command("list")
+@click.argument("card")
+@data_option
+@lang_option
+@json_option
+def list_scripts(card: str, *, data: str, lang: str, as_json: bool) -> None:
+    """List a card's orders, the oldest first, with what became of each."""
+    from shanfu import issuer
+    from shanfu.pan import PAN
+    from shanfu.sandbox import bank_of_card, card_named, open_or_build
+
+    pan, world = PAN(card_named(card).pan), open_or_build(data)
+    with world.store(bank_of_card(card), read_only=True) as store:
+        views = issuer.list_scripts(store, world.hsm(bank_of_card(card)), pan)
+    _show_scripts(views, lang=lang, as_json=as_json)
+
+
+@script.command("cancel")
+@click.argument("card")
+@click.argument("number", type=int)
+@data_option
+@lang_option
+@json_option
+def cancel_script(card: str, number: int, *, data: str, lang: str, as_json: bool) -> None:
+    """Withdraw an order."""
+    from shanfu.sandbox import cancel_card_script, open_or_build
+
+    _show_scripts([cancel_card_script(open_or_build(data), card, number)], lang=lang, as_json=as_json)
+
+
+def _hex(text: str | None, option: str) -> bytes:
+    try:
+        return bytes.fromhex(text or "")
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not hexadecimal", param_hint=option) from None
+
+
+def _show_scripts(views: Any, *, lang: str, as_json: bool) -> None:
+    if as_json:
+        show_json([
+            {
+                "number": view.number, "kind": view.kind.value, "tag": f"{view.tag:X}" if view.tag else None,
+                "value": view.value.hex().upper() or None, "state": view.state.value,
+                "times": view.times, "payment": view.payment or None, "failed_at": view.failed_at or None,
+            }
+            for view in views
+        ])  # fmt: skip
+        return
+    for view in views:
+        what = view.kind.zh if lang == "zh" else view.kind.en
+        data = f" {view.tag:X} = {view.value.hex().upper()}" if view.tag else ""
+        click.echo(f"{view.number:>3}  {what}{data}: {view.state.zh if lang == 'zh' else view.state.en}")
 
 
 def _dry_run_object(found: Any) -> dict[str, Any]:

@@ -41,6 +41,7 @@ COMMANDS = {  # name: (module, one line)
     "reconcile": ("reconcile", "Match the journals of terminal, acquirer, network and issuer."),
     "serve":     ("serve",     "Run one host (acquirer, network, issuer, tsp, cloud), or a card or terminal for others."),
     "swipe":     ("insert",    "Swipe a card's stripe: refused, but after a chip that could not be read."),
+    "terminal":  ("terminal",  "A till's parameters: show, download."),
     "tap":       ("tap",       "Wave a card or a phone at a terminal and pay."),
     "token":     ("token",     "Look after tokens: list, show, events, suspend, resume, delete, reconcile."),
     "up":        ("up",        "Run every host, one process each, until interrupted."),

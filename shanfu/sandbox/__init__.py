@@ -11,7 +11,7 @@ Files in reading order: `people.py` (who lives here), `settings.py`, `world.py` 
 
 from shanfu.sandbox.build import build, open_or_build
 from shanfu.sandbox.demo import Act, free_ports, play
-from shanfu.sandbox.desk import change_token, reconcile_tokens, report_card
+from shanfu.sandbox.desk import cancel_card_script, change_token, order_card_script, reconcile_tokens, report_card
 from shanfu.sandbox.faults import FAULT_AMOUNTS, FaultyIssuer
 from shanfu.sandbox.holder import Holder, a_holder, hold, inbox
 from shanfu.sandbox.journals import business_dates, reconcile_world, require_dates
@@ -53,8 +53,8 @@ __all__ = [
     "BINS", "CARDS", "FAULT_AMOUNTS", "HOSTS", "MERCHANTS", "PHONES", "PIN", "PROCESSES", "TOKEN_BINS", "Act", "Difference",
     "EventEnds", "EventFile", "FaultyIssuer", "Feeds", "Finding", "Fleet", "Holder", "LocalWorld", "RemoteWorld", "Report",
     "Settings", "Till", "Timeouts", "Verdict", "World", "a_holder", "a_world", "acquirer_of", "bank_of_card", "build",
-    "business_dates", "card_named", "change_token", "free_ports", "hold", "inbox", "local_till", "local_world", "match",
-    "merchant_named", "one_story", "open_net", "open_or_build", "phone_named", "play", "provoke", "read_events",
-    "ready_line", "reconcile_tokens", "reconcile_world", "remote_world", "report_card", "require_dates", "running", "serve",
-    "tcp_till",
+    "business_dates", "cancel_card_script", "card_named", "change_token", "free_ports", "hold", "inbox", "local_till",
+    "local_world", "match", "merchant_named", "one_story", "open_net", "open_or_build", "order_card_script", "phone_named",
+    "play", "provoke", "read_events", "ready_line", "reconcile_tokens", "reconcile_world", "remote_world", "report_card",
+    "require_dates", "running", "serve", "tcp_till",
 ]  # fmt: skip

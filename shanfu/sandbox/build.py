@@ -196,6 +196,7 @@ class _Builder:
         self._key(name, issuer.pvk_label(PVKI), pvk)
         cvk = hsm.generate(KeyUsage.CVK, Algorithm.TDES)
         self._key(name, issuer.CVK, cvk)
+        self._furnish_branch(name)
         masters = {word: tuple(hsm.generate(use, algorithm) for use in MASTER_USES) for word, algorithm in ALGORITHMS.items()}
         for word, blocks in masters.items():
             for use, block in zip(("ac", "mac", "enc"), blocks, strict=True):
@@ -213,6 +214,13 @@ class _Builder:
         for card in CARDS:
             if card.holder in holders:
                 self._issue(name, card, bureau, BankKeys(masters, pvk, cvk, chains))
+
+    def _furnish_branch(self, name: str) -> None:
+        """Inject the PIN key of the bank's branch into its PIN pad, where customers choose their PIN."""
+        pik = components()
+        self._key(name, issuer.DESK_PIK, self.hsms[name].form(KeyUsage.PIK, Algorithm.TDES, pik.parts))
+        with self.world.branch_pad(name, self.sealer) as memory:
+            memory.write({"pik": pik.clear})
 
     def _certify(self, name: str, bank: Institution) -> dict[tuple[str, str], IssuerChain]:
         """Make the bank's pairs and have each certified for each of its BINs; by cipher of the card and BIN."""

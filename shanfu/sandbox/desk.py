@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from shanfu import cloud, issuer, tsp
+from shanfu.crypto import PIN, Algorithm, Cipher, PinFormat, encipher_pin
 from shanfu.errors import ConfigError, NotFound
 from shanfu.messages import (
     Actor,
@@ -29,11 +30,11 @@ from shanfu.messages import (
 )  # fmt: skip
 from shanfu.pan import PAN
 from shanfu.sandbox.apis import institution_line
-from shanfu.sandbox.people import APPS, card_named
+from shanfu.sandbox.people import APPS, bank_of_card, card_named
 from shanfu.sandbox.till import LocalWorld, RemoteWorld, a_world, local_world, running
 from shanfu.sandbox.world import HOSTS, World
 
-__all__ = ["change_token", "reconcile_tokens", "report_card"]
+__all__ = ["cancel_card_script", "change_token", "order_card_script", "reconcile_tokens", "report_card"]
 
 AskAs = Callable[[str, Struct], Struct | Problem]
 
@@ -61,6 +62,34 @@ def report_card(world: World, name: str, event: CardEvent, *, reason: str = "") 
         reach.settle()
     if isinstance(answer, Problem):
         raise ConfigError(f"card {name}: {answer.title} {answer.detail}".rstrip())
+
+
+def order_card_script(
+    world: World, name: str, kind: str, *, tag: bytes = b"", value: bytes = b"", pin: str | None = None
+) -> issuer.ScriptView:
+    """Order what a card is to do when it is next inserted; `pin` is typed at the branch's PIN pad."""
+    pan, bank = PAN(card_named(name).pan), bank_of_card(name)
+    hsm, block = world.hsm(bank), b""
+    if pin is not None:
+        with world.branch_pad(bank) as pad:
+            key = Cipher(Algorithm.TDES, pad.read("pik") or b"")
+        block = encipher_pin(key, PinFormat.ISO0, PIN(pin), pan=pan.digits)
+    asked = issuer.ScriptOrder(
+        kind=issuer.ScriptKind[kind.replace("-", "_").upper()],
+        tag=int.from_bytes(tag),
+        value=value,
+        pin_block=block,
+        by="branch",
+    )
+    with world.store(bank) as store:
+        return issuer.order_script(store, hsm, pan, asked, now_ms=world.clock.now_ms())
+
+
+def cancel_card_script(world: World, name: str, number: int) -> issuer.ScriptView:
+    """Withdraw an order."""
+    pan, bank = PAN(card_named(name).pan), bank_of_card(name)
+    with world.store(bank) as store:
+        return issuer.cancel_script(store, world.hsm(bank), pan, number, now_ms=world.clock.now_ms())
 
 
 def reconcile_tokens(world: World) -> list[tsp.Drift]:

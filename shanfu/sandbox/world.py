@@ -183,6 +183,10 @@ class World:
         with self.card_memory(name) as memory:
             yield Card(memory, interfaces=[Interface(face) for face in card_named(name).interfaces])
 
+    def branch_pad(self, bank: str, sealer: Sealer | None = None) -> FileMemory:
+        """Open what the PIN pad of a bank's branch keeps."""
+        return FileMemory(self.folder / bank / "branch.pad", sealer or self.sealer)
+
     def stripe(self, name: str) -> str:
         """Return what is on a card's stripe: track 2."""
         with self.card_memory(name) as memory:
