@@ -5,11 +5,11 @@ the network, over one link in the interbank dialect, and by the token service in
 to cards. Administration (opening accounts, issuing cards, reading the ledger) comes in through `admin`.
 
 Files in reading order: host (batches in, answers out), requests (what arrived), decide (which rules, in which order), checks
-(the rules), record (what changes), reasons (the outcomes), prove (what the HSM is asked), answers, clearing (what time asks);
-books, and one file per book: cards, accounts, customers, journal, ledger, certificates (offline approvals), scripts (orders for
-cards; script_orders: how staff give them); cash (what lies on cards); config, policy (with `policy.toml`); events (what is
-told), admin (the bank's counter), reconcile (what is compared in the end). Its link to the network, with sign-on, keys and
-cut-off, is `shanfu.hosts`.
+and originals (the rules), record (what changes), reasons (the outcomes), prove (what the HSM is asked), answers, clearing (what
+time asks); books, and one file per book: cards, accounts, customers, journal, ledger, certificates (offline approvals), scripts
+(orders for cards; script_orders: how staff give them); cash (what lies on cards); config, policy (with `policy.toml`); events
+(what is told), admin (the bank's counter), reconcile (what is compared in the end). Its link to the network, with sign-on, keys
+and cut-off, is `shanfu.hosts`.
 
 For cards in phones: counter (what the token service asks), eligibility (may this card become a token), idv (is this its
 holder), token_policy, passwords; the books tokens, codes and sms; card_events (lost, stolen, replaced), phones (which of them
@@ -52,7 +52,7 @@ from shanfu.issuer.policy import Limits, Policy
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.reconcile import PostingLine, journal_lines, postings_of, unbalanced
 from shanfu.issuer.script_orders import ScriptOrder, ScriptView, cancel_script, list_scripts, order_script
-from shanfu.issuer.scripts import PUT_DATA, ScriptKind, ScriptState
+from shanfu.issuer.scripts import PUT_DATA, ChipState, ScriptKind, ScriptState
 from shanfu.issuer.sms import Message, Messenger
 from shanfu.issuer.token_policy import TokenPolicy, TokenProduct
 
@@ -72,6 +72,7 @@ __all__ = [
     "CardState",
     "CardView",
     "Chart",
+    "ChipState",
     "Contact",
     "DryRun",
     "EntryKind",

@@ -30,7 +30,7 @@ from shanfu.issuer.customers import BY_CUSTOMER, CUSTOMERS, Customer
 from shanfu.issuer.ledger import ENTRIES, Chart, Entry, EntryKind, Move, internal, post
 from shanfu.issuer.passwords import set_mobile, set_password
 from shanfu.issuer.policy import Policy
-from shanfu.issuer.scripts import OF_CARD, SCRIPTS, ScriptRow, chip_state
+from shanfu.issuer.scripts import OF_CARD, SCRIPTS, ChipState, ScriptRow, chip_state
 from shanfu.money import Currency, Money
 from shanfu.pan import PAN
 from shanfu.store import Book, Statement, Store, Transaction, bucket_of
@@ -245,7 +245,7 @@ class CardView:
     pin_tries_left: int
     atc: int
     reference: str  # its name outside the bank
-    chip: str = ""
+    chip: ChipState = ChipState.OPEN
 
 
 def issue_cards(store: Store, hsm: HSM, orders: Sequence[CardOrder], *, now_ms: int, buckets: int = 1) -> None:

@@ -20,7 +20,6 @@ from shanfu.issuer.checks import (
     account_open,
     amount,
     atc_fresh,
-    authorisation_code,
     card_expiry,
     card_known,
     card_state,
@@ -40,16 +39,7 @@ from shanfu.issuer.checks import (
     is_certificate,
     master_key,
     message_form,
-    not_refunded,
-    not_reversed,
-    not_voided,
-    original_approved_payment,
-    original_known,
-    original_seen,
     pin,
-    recent,
-    reversible,
-    same_currency,
     script_known,
     stripe_allowed,
     stripe_expiry,
@@ -59,10 +49,22 @@ from shanfu.issuer.checks import (
     token_state,
     token_verified,
     transaction_limit,
+)
+from shanfu.issuer.journal import JournalRow
+from shanfu.issuer.originals import (
+    authorisation_code,
+    not_refunded,
+    not_reversed,
+    not_voided,
+    original_approved_payment,
+    original_known,
+    original_seen,
+    recent,
+    reversible,
+    same_currency,
     whole_amount,
     within_amount,
 )
-from shanfu.issuer.journal import JournalRow
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.requests import Kind, Request
 

@@ -20,9 +20,10 @@ from shanfu.hosts import BY_NAME, State
 from shanfu.iso8583 import InterbankFrame, InterbankHeader, Message
 from shanfu.issuer.accounts import Account, AccountState
 from shanfu.issuer.cards import BY_REFERENCE, CARDS, newest
-from shanfu.issuer.checks import Check, Facts, account_open, day_count, day_limit, recent, transaction_limit
+from shanfu.issuer.checks import Check, Facts, account_open, day_count, day_limit, transaction_limit
 from shanfu.issuer.eligibility import Mark, TokenFacts, colour_of, marks_of
 from shanfu.issuer.journal import JOURNAL, JournalRow
+from shanfu.issuer.originals import recent
 from shanfu.issuer.policy import Policy
 from shanfu.issuer.reasons import Reason
 from shanfu.issuer.requests import Kind, Request

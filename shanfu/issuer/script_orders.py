@@ -47,11 +47,15 @@ class ScriptOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptView:
-    """An order as staff see it; `detail` says what of the card is set, `failed_at` which command it refused (0: not told)."""
+    """An order as staff see it: `tag` (see `PUT_DATA`) and `value` of what is set, `failed_at` which command the card refused.
+
+    Commands count from 1; 0: not told.
+    """
 
     number: int
     kind: ScriptKind
-    detail: str
+    tag: int
+    value: bytes
     state: ScriptState
     times: int  # how often it was sent
     payment: str  # the interbank name of the payment that carried it last
@@ -150,12 +154,8 @@ def _pvv(books: IssuerBooks, hsm: HSM, card: Card, asked: ScriptOrder) -> str:
 
 
 def _view(row: ScriptRow) -> ScriptView:
-    detail = ""
-    if row.kind == ScriptKind.PUT_DATA:
-        tag = int.from_bytes(row.data[:2])
-        detail = f"{tag:X} {PUT_DATA[tag][1]}: {row.data[2:].hex().upper()}"
     return ScriptView(
-        number=row.number, kind=KINDS[row.kind], detail=detail, state=STATES[row.state], times=row.times,
-        payment=row.name, failed_at=row.failed_at, by=row.by, ordered_ms=row.ordered_ms, sent_ms=row.sent_ms,
-        ended_ms=row.ended_ms,
+        number=row.number, kind=KINDS[row.kind], tag=int.from_bytes(row.data[:2]), value=row.data[2:],
+        state=STATES[row.state], times=row.times, payment=row.name, failed_at=row.failed_at, by=row.by,
+        ordered_ms=row.ordered_ms, sent_ms=row.sent_ms, ended_ms=row.ended_ms,
     )  # fmt: skip

@@ -22,8 +22,8 @@ from shanfu.issuer.tables import METADATA
 from shanfu.store import Shelf, book_of
 
 __all__ = [
-    "KINDS", "OF_CARD", "PUT_DATA", "SCRIPTS", "STATES", "ScriptKind", "ScriptRow", "ScriptState", "chip_state", "named_by",
-    "next_script", "sent", "take_result",
+    "KINDS", "OF_CARD", "PUT_DATA", "SCRIPTS", "STATES", "ChipState", "ScriptKind", "ScriptRow", "ScriptState",
+    "chip_state", "named_by", "next_script", "sent", "take_result",
 ]  # fmt: skip
 
 OF_CARD: Final = ("bucket", "card")
@@ -177,19 +177,39 @@ def take_result(order: ScriptRow, result: ScriptResult, now_ms: int) -> bool:
     return True
 
 
+class ChipState(StrEnum):
+    """How a chip stands by the scripts that it has run: name, English, Chinese. A card that is blocked is so for good."""
+
+    en: str
+    zh: str
+
+    def __new__(cls, name: str, en: str, zh: str) -> "ChipState":
+        """Build a row of the table."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.en, member.zh = en, zh
+        return member
+
+    # fmt: off
+    APPLICATION_BLOCKED = "application-blocked", "application blocked", "应用已锁定"
+    CARD_BLOCKED        = "card-blocked",        "card blocked",        "卡片已锁定"
+    OPEN                = "open",                "not blocked",         "未锁定"
+    # fmt: on
+
+
 # fmt: off
-_LEADS_TO: Final = {  # a script that was done -> how the chip stands by it
-    ScriptKind.APPLICATION_BLOCK.value:   "application blocked",
-    ScriptKind.APPLICATION_UNBLOCK.value: "",
-    ScriptKind.CARD_BLOCK.value:          "card blocked",
+_LEADS_TO: Final = {
+    ScriptKind.APPLICATION_BLOCK.value:   ChipState.APPLICATION_BLOCKED,
+    ScriptKind.APPLICATION_UNBLOCK.value: ChipState.OPEN,
+    ScriptKind.CARD_BLOCK.value:          ChipState.CARD_BLOCKED,
 }
 # fmt: on
 
 
-def chip_state(orders: Sequence[ScriptRow]) -> str:
-    """Return how the chip stands by the scripts it has run: "", "application blocked" or "card blocked", which is for good."""
-    state = ""
+def chip_state(orders: Sequence[ScriptRow]) -> ChipState:
+    """Return how the chip stands by what the card has reported as done, in the order of the reports."""
+    state = ChipState.OPEN
     for order in sorted(orders, key=lambda order: order.ended_ms):
-        if order.state == ScriptState.DONE and state != _LEADS_TO[ScriptKind.CARD_BLOCK]:
+        if order.state == ScriptState.DONE and state is not ChipState.CARD_BLOCKED:
             state = _LEADS_TO.get(order.kind, state)
     return state

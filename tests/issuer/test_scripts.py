@@ -21,6 +21,7 @@ from shanfu.hsm import Algorithm
 from shanfu.iso8583 import Message
 from shanfu.issuer import (
     CardState,
+    ChipState,
     ScriptKind,
     ScriptOrder,
     ScriptState,
@@ -124,6 +125,7 @@ def test_an_order_reaches_its_card(
     assert len(answer.binary(55)) <= 128
     [view] = list_scripts(bank.store, bank.hsm, card.pan)
     assert (view.state, view.times, view.by) == (S.SENT, 1, "Wu")
+    assert (view.tag, view.value) == (more.get("tag", 0), more.get("value", b""))
 
 
 @pytest.mark.parametrize("algorithm", [Algorithm.TDES, Algorithm.SM4])
@@ -269,19 +271,19 @@ def test_a_card_that_was_reported_is_told_to_block_itself(bank: Bank, card: Plas
     [script] = scripts_in(answer)
     CardKeys(bank, card).accepts(script.commands[0])
     assert bank.code(bank.script_result(payment, DONE)) == "00"
-    assert card_state(bank.store, bank.hsm, card.pan).chip == "card blocked"
+    assert card_state(bank.store, bank.hsm, card.pan).chip is ChipState.CARD_BLOCKED
 
 
 @pytest.mark.parametrize(
     ("kinds", "chip"),
     [
-        ([K.APPLICATION_BLOCK], "application blocked"),
-        ([K.APPLICATION_BLOCK, K.APPLICATION_UNBLOCK], ""),
-        ([K.PIN_UNBLOCK], ""),
-        ([K.CARD_BLOCK, K.APPLICATION_UNBLOCK], "card blocked"),
+        ([K.APPLICATION_BLOCK], ChipState.APPLICATION_BLOCKED),
+        ([K.APPLICATION_BLOCK, K.APPLICATION_UNBLOCK], ChipState.OPEN),
+        ([K.PIN_UNBLOCK], ChipState.OPEN),
+        ([K.CARD_BLOCK, K.APPLICATION_UNBLOCK], ChipState.CARD_BLOCKED),
     ],
 )
-def test_how_the_chip_stands(bank: Bank, card: Plastic, kinds: list[ScriptKind], chip: str) -> None:
+def test_how_the_chip_stands(bank: Bank, card: Plastic, kinds: list[ScriptKind], chip: ChipState) -> None:
     for number, kind in enumerate(kinds, 1):
         order(bank, card, kind)
         payment = bank.insert(card, 100)
@@ -368,6 +370,6 @@ def test_a_card_has_eight_orders_at_most_and_staff_withdraw_them(bank: Bank, car
 
 
 def test_the_words_of_every_kind_and_state() -> None:
-    for row in (*ScriptKind, *ScriptState):
+    for row in (*ChipState, *ScriptKind, *ScriptState):
         assert row.en
         assert any("\u4e00" <= letter <= "\u9fff" for letter in row.zh)
