@@ -15,6 +15,7 @@ def test_the_example_file_is_what_the_world_page_says() -> None:
     policy = Policy.default()
     assert (policy.limits["156"].per_transaction_minor, policy.limits["344"].per_day_minor) == (5_000_000, 10_000_000)
     assert (policy.payments_per_day, policy.pin_tries, policy.atc_window) == (50, 3, 1000)
+    assert (policy.fallback, policy.cvv_place) == (True, 0)
     assert policy.refuse_cvr & int(CVR.APP_BLOCKED_BY_PIN)
     assert policy.refuse_tvr & int(TVR.DDA_FAILED)
     assert not policy.refuse_tvr & int(TVR.ONLINE_PIN_ENTERED)
@@ -32,6 +33,10 @@ MISTAKES = [
     ({"limits": {"CNY": {"per_day": 1, "per_transaction": "1"}}}, "it must be str"),
     ({"pin": {"tries": 0}},                                      "it must be 1 or more"),
     ({"pin": {"tries": True}},                                   "it must be int"),
+    ({"stripe": {"cvv_place": 14}},                              "track 2 has 0 to 13 digits there"),
+    ({"stripe": {"cvv_place": -1}},                              "track 2 has 0 to 13 digits there"),
+    ({"stripe": {"fallback": 1}},                                "it must be bool"),
+    ({"stripe": {"falback": True}},                              "did you mean 'fallback'?"),
     ({"holds": {"weeks": 1}},                                    "unknown setting 'weeks'"),
 ]
 # fmt: on
