@@ -46,7 +46,7 @@ def _selected(chip: Chip, floor: int) -> bool:
     percent = limits.random_target_percent
     if amount >= limits.random_threshold:
         span = max(floor - limits.random_threshold, 1)
-        rise = limits.random_max_percent - limits.random_target_percent
+        rise = max(limits.random_max_percent - limits.random_target_percent, 0)
         percent += rise * (amount - limits.random_threshold) // span
     drawn = int.from_bytes(chip.desk.random(4)) % 99 + 1  # 1 to 99
     return drawn <= percent

@@ -11,6 +11,7 @@ from shanfu.crypto import (
     IssuerCryptograms,
     RSAPrivateKey,
     SessionKey,
+    SM2PrivateKey,
     script_mac_input,
     session_key_pboc,
 )
@@ -26,6 +27,7 @@ RID = bytes.fromhex("A000000333")
 DEBIT = debit_2_0(PAN(PAN_DIGITS))
 USED = replace(DEBIT, lower_limit=5, upper_limit=9, total_limit_minor=100_000, last_online_atc=1)  # has been online before
 UNTIL = date(2030, 12, 31)
+PEOPLE = ("authority", "issuer", "icc")
 
 
 @cache
@@ -33,28 +35,37 @@ def key(who: str, bits: int = 1152) -> RSAPrivateKey:
     return RSAPrivateKey.generate(bits)
 
 
-def authority(index: int = 0xF1, expires: date = UNTIL, *, test: bool = False) -> CAKey:
-    return CAKey(rid=RID, index=index, key=key("authority").public, expires=expires, test=test)
+@cache
+def sm2_key(who: str) -> SM2PrivateKey:
+    return SM2PrivateKey.generate()
+
+
+def authority(index: int = 0xF1, expires: date = UNTIL, *, test: bool = False, sm2: bool = False) -> CAKey:
+    made = sm2_key("authority").public if sm2 else key("authority").public
+    return CAKey(rid=RID, index=index, key=made, expires=expires, test=test)
+
+
+def chain(profile: CardProfile = USED, *, bits: int = 1024, sm2: bool = False) -> dict[int, bytes]:
+    """The card's own key and its certificates, as data groupings."""
+    return _chain(static_data(profile), bits, sm2)
 
 
 @cache
-def chain(expires: date = UNTIL, bits: int = 1024) -> dict[int, bytes]:
-    """The card's own key and its certificates, as data groupings."""
-    issuer, icc = key("issuer"), key("icc", bits)
+def _chain(static: bytes, bits: int, sm2: bool) -> dict[int, bytes]:
+    ca, issuer, icc = (sm2_key(who) for who in PEOPLE) if sm2 else (key("authority"), key("issuer"), key("icc", bits))
     tags = make_issuer_certificate(
-        issuer.public, authority(), issuer_id=PAN_DIGITS[:6], expires=expires, serial=b"\0\0\1", sign=key("authority").sign
+        issuer.public, authority(sm2=sm2), issuer_id=PAN_DIGITS[:6], expires=UNTIL, serial=b"\0\0\1", sign=ca.sign
     )
-    static = static_data(USED)
     tags |= make_icc_certificate(
-        icc.public, issuer.public, pan=PAN(PAN_DIGITS), expires=expires, serial=b"\0\0\2", static=static, sign=issuer.sign
+        icc.public, issuer.public, pan=PAN(PAN_DIGITS), expires=UNTIL, serial=b"\0\0\2", static=static, sign=issuer.sign
     )
     tags |= {0x9F49: bytes.fromhex("9F3704"), 0x9F4A: b"\x82"}
     return {**chain_records(tags), **icc_key_groupings(icc)}
 
 
-def genuine(**changes: object) -> CardProfile:
+def genuine(profile: CardProfile = USED, *, sm2: bool = False, **changes: object) -> CardProfile:
     """A card that can prove itself."""
-    return replace(USED, **{"oda": chain(), **changes})  # type: ignore[arg-type]
+    return replace(profile, **{"oda": chain(profile, sm2=sm2), **changes})  # type: ignore[arg-type]
 
 
 def made(profile: CardProfile) -> Card:

@@ -213,6 +213,8 @@ class Shop:
         return self.typed[0] if len(self.typed) == 1 else self.typed.pop(0)
 
     def pay(self, text: str = "12.34", *, tear_after: int | None = None) -> Receipt:
+        if self.reader.interface is not Interface.CONTACTLESS:
+            self.reader = Reader()
         if self.card:
             self.reader.present(self.card, tear_after=tear_after)
         return self.drive(self.terminal.pay(yuan(text)))

@@ -7,12 +7,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shanfu.card import PBOCVersion, credit_2_0, credit_3_0, debit_2_0, debit_3_0
 from shanfu.emv import CVM, TVR, commands, decode_field55, parse_script_results
 from shanfu.iso7816 import StatusWord, parse_flat
+from shanfu.pan import PAN
 from shanfu.terminal import Outcome, ReaderKind, Reason, State, UIMessage
 from tests.budget import examples
 from tests.terminal.chips import DEBIT, Bend, Bent, authority, genuine, issues, made, says, swapped
-from tests.terminal.shop import PIN_DIGITS, Play, PowerCut, Shop, altered, bad_mac, closed, config, declines, lost, silent, yuan
+from tests.terminal.shop import (
+    PAN_DIGITS,
+    PIN_DIGITS,
+    Play,
+    PowerCut,
+    Shop,
+    altered,
+    bad_mac,
+    closed,
+    config,
+    declines,
+    lost,
+    silent,
+    yuan,
+)
 
 R = Reason
 
@@ -330,3 +346,44 @@ def test_the_longest_insert_is_shorter_than_the_cuts() -> None:
     at.host.plays("0200", issues(after=(LIMIT,)))
     at.insert()
     assert 20 < len(at.steps) < 40
+
+
+@pytest.mark.parametrize("terminal", ["0020", "0030"])
+@pytest.mark.parametrize("profile", [debit_2_0, credit_2_0, debit_3_0, credit_3_0])
+def test_cards_and_terminals_of_both_editions(profile, terminal: str) -> None:
+    limits = replace(config().aids[0], version=bytes.fromhex(terminal))
+    card = genuine(replace(profile(PAN(PAN_DIGITS)), last_online_atc=1))
+    at = shop(profile=card, aids=(limits,))
+    assert at.insert().approved
+    agrees = card.version is (PBOCVersion.V2 if terminal == "0020" else PBOCVersion.V3)
+    assert (TVR.VERSIONS_DIFFER in tvr_of(at)) is not agrees
+    assert not tvr_of(at) & (NO_ODA | CDA_BAD)
+    assert at.pay("1.00").approved
+
+
+def test_sm2_certificates_by_the_same_door() -> None:
+    at = shop(profile=genuine(sm2=True, offline_pin="1234"), ca_keys=(authority(sm2=True),))
+    at.typed = ["1234"]
+    at.host.plays("0200", issues())
+    receipt = at.insert()
+    assert (receipt.approved, receipt.card_checked_pin) == (True, True), "its PIN was enciphered by SM2"
+    assert not tvr_of(at) & (NO_ODA | CDA_BAD)
+    other = shop(profile=genuine(sm2=True), ca_keys=(authority(),))
+    other.insert()
+    assert CDA_BAD in tvr_of(other), "an RSA key of that name opens no SM2 certificate"
+
+
+@pytest.mark.parametrize("play", [silent, lost])
+def test_a_host_that_does_not_answer_and_a_card_that_may_approve(play: Play) -> None:
+    """Y3: what was asked is taken back, the card's own approval stands and is uploaded."""
+    limits = replace(config().aids[0], floor=10_000, random_target_percent=99, tac_online=bytes(TVR.RANDOMLY_ONLINE))
+    at = shop(aids=(limits,), profile=genuine(cvms=(CVM.NONE,)))
+    at.host.plays("0200", play)
+    receipt = at.insert("30.00")
+    assert (receipt.approved, receipt.offline) == (True, True)
+    kept = [(t.state, t.offline) for _, t in sorted(at.terminal.journal.transactions.items())]
+    assert kept == [(State.EXPIRED, False), (State.APPROVED, True)]
+    at.drive(at.terminal.reverse_pending())
+    assert [m.mti for m in at.host.asked] == ["0800", "0200", "0400", "0320"]
+    assert decode_field55(at.host.asked[-1].binary(55))[0x8A] == b"Y3"
+    money_agrees(at)

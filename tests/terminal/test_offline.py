@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from shanfu.card import Interface
-from shanfu.emv import CTQ, CVM, decode_field55
+from shanfu.card import Interface, debit_2_0, debit_3_0
+from shanfu.emv import CTQ, CVM, TTQ, decode_field55
+from shanfu.pan import PAN
 from shanfu.terminal import Kind, Outcome, Reason, Receipt, State, UIMessage, unionpay_aids
 from tests.terminal.chips import Bend, Bent, authority, chain, genuine, made, says, swapped
 from tests.terminal.shop import PAN_DIGITS, Play, PowerCut, Shop, closed, config, declines, lost, silent, yuan
@@ -238,3 +239,13 @@ def test_in_the_slot_under_the_floor() -> None:
     assert at.insert("150.00").approved
     assert sent(at)[:2] == ["0800", "0320"]
     assert decode_field55(at.host.asked[1].binary(55))[0x8A] == b"Y1"
+
+
+@pytest.mark.parametrize(
+    ("profile", "version_01"), [(debit_2_0, False), (debit_2_0, True), (debit_3_0, False), (debit_3_0, True)]
+)
+def test_both_versions_of_the_signature(profile, version_01: bool) -> None:
+    one = made(genuine(replace(profile(PAN(PAN_DIGITS)), last_online_atc=1, balance_minor=50_000)))
+    ttq = config().ttq | (TTQ.FDDA_01 if version_01 else 0)
+    at = Shop(settings=config(ca_keys=(authority(),), aids=FLOORS, ttq=ttq), card=one)
+    assert at.pay("30.00").offline
