@@ -31,7 +31,10 @@ def personalise(profile: CardProfile, keys: CardKeys, memory: Memory) -> None:
     `keys` are of the profile's algorithm. `Conflict` if the memory holds this application already, `ConfigError` if the
     profile makes no working card.
     """
-    groupings = build_image(profile)
+    try:
+        groupings = build_image(profile)
+    except (DecodeError, OverflowError, ValueError) as error:  # a PIN, a limit or a number that its object cannot hold
+        raise ConfigError(f"card profile: {error}") from error
     groupings[KEYS[profile.algorithm]] = bytes(keys)
     groupings[CHECK_VALUES[profile.algorithm]] = keys.check_values(profile.algorithm)
     try:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shanfu.card import COMMANDS, Card, Command, Interface, debit_3_0, laboratory_card, personalise
+from shanfu.card import COMMANDS, CONTACT_COMMANDS, Card, Command, Interface, debit_3_0, laboratory_card, personalise
 from shanfu.card.application import Application
 from shanfu.card.chip import refuse
 from shanfu.card.state import State
@@ -230,6 +230,20 @@ def test_more_commands_are_a_longer_table() -> None:
     application.select(CONTACT)
     assert application.answer(commands.get_challenge()).ok
     assert application.answer(CommandAPDU(cla=0x00, ins=0x88)).sw == StatusWord.INS_NOT_SUPPORTED
+
+
+def test_a_phone_has_the_commands_of_a_tap_and_no_others() -> None:
+    """Who is not given the longer table knows neither the contact flow nor the issuer's orders, in no state."""
+    application = Application(chip(), DEBIT.aid)
+    contact_only = set(CONTACT_COMMANDS) - set(COMMANDS)
+    assert len(contact_only) == 11
+    for opened in (False, True):
+        application.select(CONTACT)
+        if opened:
+            assert application.answer(commands.get_processing_options(bytes(9))).ok
+        for cla, ins in contact_only:
+            refused = application.answer(CommandAPDU(cla=cla, ins=ins, data=bytes(10))).sw
+            assert refused in (StatusWord.INS_NOT_SUPPORTED, StatusWord.CLA_NOT_SUPPORTED)
 
 
 KNOWN_STARTS = [bytes.fromhex(text) for text in ("00A4", "00A40400", "80A80000", "80A8000023", "80A800002383", "00B2", "80CA")]

@@ -19,6 +19,7 @@ from shanfu.emv import (
     parse_record,
     records,
 )
+from shanfu.errors import StoreGone
 from shanfu.iso7816 import StatusWord
 from tests.budget import examples
 from tests.card.authority import certified, fast
@@ -167,6 +168,30 @@ def test_a_power_cut_at_either_write(at: int, after: bool) -> None:
         wave(made, profile, **ALONE)
     live = LiveData(memory, profile.aid)
     assert (live.atc, live.balance == LEFT) == (int(at > 1 or after), at == 2 and after)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_failing_memory_at_the_last_record_debits_once(after: bool) -> None:
+    profile = rich()
+    memory = chip(profile)
+    made = Card(FailingMemory(memory, at=2, after=after, fault=StoreGone("disk full")))
+    made.power_on(CONTACTLESS)
+    *_, (sfi, number, _) = records(parse_afl(wave(made, profile, upto=0, **ALONE).shown[0x94]))
+    assert ask(made, commands.read_record(sfi, number)).sw == StatusWord.MEMORY_FAILURE
+    assert ask(made, commands.read_record(sfi, number)).ok, "tried again: the record, and what it costs"
+    assert LiveData(memory, profile.aid).balance == LEFT
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_failing_memory_at_the_certificate_signs_nothing_more(after: bool) -> None:
+    profile = rich()
+    memory = chip(profile)
+    made = Card(FailingMemory(memory, at=2, after=after, fault=StoreGone("disk full")))
+    made.power_on(CONTACT)
+    slot = insert(made, profile, T9F7A="01")
+    assert slot.generate(TC).sw == StatusWord.MEMORY_FAILURE
+    assert slot.generate(TC).sw == StatusWord.CONDITIONS_NOT_SATISFIED
+    assert (LiveData(memory, profile.aid).balance == LEFT) is after, "never twice"
 
 
 STEPS = st.lists(

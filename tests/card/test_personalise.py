@@ -148,3 +148,14 @@ def test_a_memory_of_another_time() -> None:
 def test_a_blank_chip_has_no_way_in() -> None:
     blank = Card(DictMemory())
     assert blank.power_on(CONTACTLESS) == b""
+
+
+@pytest.mark.parametrize("change", [
+    {"offline_pin": "123"}, {"offline_pin": "12a4"}, {"lower_limit": 256}, {"last_online_atc": 0x10000},
+    {"total_limit_minor": -1}, {"oda": {0x0201: b"\x70\x00", 0x8205: bytes(64)}},
+])  # fmt: skip
+def test_a_profile_that_no_object_can_hold(change: dict[str, object]) -> None:
+    memory = DictMemory()
+    with pytest.raises(ConfigError, match="card profile"):
+        personalise(replace(DEBIT, **change), keys_for(DEBIT), memory)
+    assert not memory.names()
