@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from shanfu.errors import ConfigError, LinkClosed, LinkTimeout
-from shanfu.links.transmission import ask_t0, begins_with_t0, interface_of
+from shanfu.links.transmission import ask_t0, begins_with_t0, interface_of, too_short
 from shanfu.links.vpcd import Control, frame, messages
 
 __all__ = ["CardDoor", "RemoteCard"]
@@ -66,6 +66,8 @@ class RemoteCard:
 
     def answer(self, command: bytes) -> bytes:
         """Return the response to one command; raises LinkClosed when the card has hung up, LinkTimeout when it is silent."""
+        if refusal := too_short(command):
+            return refusal
         return ask_t0(self._ask, command) if begins_with_t0(self.reset_answer) else self._ask(command)
 
     def _send(self, body: bytes) -> None:

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from shanfu.errors import LinkClosed, LinkError, LinkTimeout
-from shanfu.links.transmission import ask_t0, interface_of
+from shanfu.links.transmission import ask_t0, interface_of, too_short
 
 __all__ = ["PCSCCard", "find_reader", "list_readers"]
 
@@ -41,6 +41,7 @@ long SCardTransmit(
 SYSTEM_SCOPE, EXCLUSIVE, T0, T1, UNPOWER = 2, 1, 1, 2, 2  # pcsclite.h
 STATE_CHANGED, STATE_PRESENT = 0x02, 0x20  # pcsclite.h, SCARD_STATE_*
 ANSWER_BYTES: Final = 65_538  # the longest extended answer and its status word (pcsclite.h, MAX_BUFFER_SIZE_EXTENDED)
+REMOVAL_S: Final = 1.0  # pcscd looks every 0.4 s
 WAIT_SLICE_MS: Final = 200  # between looks at whether somebody has pressed Ctrl-C
 
 NO_SERVICE, NO_READERS, REMOVED, ACCESS_DENIED = 0x8010001D, 0x8010002E, 0x80100069, 0x8010006A
@@ -211,6 +212,8 @@ class PCSCCard:
         """Return the response to one command; raises LinkClosed when card or reader are gone."""
         if not self._connected:
             raise LinkClosed(f"{self.name}: the card has no power")
+        if refusal := too_short(command):
+            return refusal
         return ask_t0(self._carry, command) if self._protocol[0] == T0 else self._carry(command)
 
     def _carry(self, command: bytes) -> bytes:
@@ -224,12 +227,15 @@ class PCSCCard:
         return answer
 
     def _fail(self, code: int) -> None:
-        """Say why a command failed: a driver tells a card that has gone as any fault, the reader's state tells it apart."""
-        self.power_off()
+        """Say why a command failed: a driver tells a card that has gone as any fault, the reader's state tells it apart.
+
+        The card is let go only when pcscd has seen for itself that it went, at its next look: told earlier by us, it would
+        take the next card, come within that time, for the one that never left, and never report it (1.9.9).
+        """
         try:
-            gone = not self._context.state(self.name, 0, 0) & STATE_PRESENT
-        except LinkError as worse:
-            raise worse from None
+            gone = not self._settled(present=False, wait_s=REMOVAL_S) & STATE_PRESENT
+        finally:
+            self.power_off()
         _check(REMOVED if gone else code, self.name)
 
     def _status(self) -> bytes:
@@ -242,8 +248,15 @@ class PCSCCard:
         return answer
 
     def _await_card(self) -> None:
-        state, ends = self._context.state(self.name, 0, 0), time.monotonic() + self._wait_s
-        if not state & STATE_PRESENT and self._wait_s and self._waiting:
-            self._waiting(self.name)
-        while not state & STATE_PRESENT and time.monotonic() < ends:
+        present = self._context.state(self.name, 0, 0) & STATE_PRESENT
+        if not present and self._wait_s:
+            if self._waiting:
+                self._waiting(self.name)
+            self._settled(present=True, wait_s=self._wait_s)
+
+    def _settled(self, *, present: bool, wait_s: float) -> int:
+        """Wait until a card is, or is no more, in the reader; return the state reached when it is so or time is over."""
+        state, ends = self._context.state(self.name, 0, 0), time.monotonic() + wait_s
+        while bool(state & STATE_PRESENT) is not present and time.monotonic() < ends:
             state = self._context.state(self.name, state & ~STATE_CHANGED, WAIT_SLICE_MS)
+        return state

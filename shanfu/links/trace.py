@@ -152,7 +152,7 @@ def card_numbers(answer: bytes) -> Iterator[str]:
     for node in nodes:
         if node.tag == PAN:
             yield node.value.hex().rstrip("f")
-        elif node.tag == TRACK2 or (node.tag == TRACK2_STRIPE and len(node.value) > 6):  # of 6 bytes it is an amount, JR/T 0025.12
+        elif node.tag == TRACK2 or (node.tag == TRACK2_STRIPE and len(node.value) > 6):  # of 6 bytes an amount, JR/T 0025.12
             try:
                 yield Track2.parse(node.value).pan.digits
             except DecodeError:

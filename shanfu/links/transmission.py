@@ -13,7 +13,7 @@ from typing import Final
 from shanfu.errors import DecodeError
 from shanfu.iso7816 import CommandAPDU, StatusWord
 
-__all__ = ["CONTACT", "CONTACTLESS", "RESET_ANSWERS", "T0Card", "ask_t0", "begins_with_t0", "interface_of"]
+__all__ = ["CONTACT", "CONTACTLESS", "RESET_ANSWERS", "T0Card", "ask_t0", "begins_with_t0", "interface_of", "too_short"]
 
 CONTACT, CONTACTLESS = "contact", "contactless"
 RESET_ANSWERS: Final[Mapping[str, bytes]] = {
@@ -50,6 +50,14 @@ def begins_with_t0(reset_answer: bytes) -> bool:
         return True
     place = 2 + bin(reset_answer[1] & 0x70).count("1")  # TA1, TB1, TC1 stand before TD1
     return len(reset_answer) <= place or reset_answer[place] & 0x0F == 0
+
+
+def too_short(command: bytes) -> bytes:
+    """Return the answer to what is no command, which no reader carries: a header has four bytes (ISO/IEC 7816-3 12.1.1).
+
+    On the wire of `vpcd.py` a lone byte would be a word of the reader's.
+    """
+    return b"" if len(command) >= 4 else StatusWord.WRONG_LENGTH.to_bytes(2)
 
 
 def ask_t0(carry: Carry, command: bytes) -> bytes:
