@@ -120,8 +120,9 @@ def order_script(
     """Order a script for a card."""
     from shanfu.sandbox import open_or_build, order_card_script
 
-    view = order_card_script(open_or_build(data), card, kind, tag=_hex(tag, "--tag"), value=_hex(value, "--value"), pin=pin)
-    _show_scripts([view], lang=lang, as_json=as_json)
+    world = open_or_build(data)
+    order_card_script(world, card, kind, tag=_hex(tag, "--tag"), value=_hex(value, "--value"), pin=pin)
+    _show_scripts(_orders(world, card), lang=lang, as_json=as_json)
 
 
 @script.command("list")
@@ -131,14 +132,9 @@ def order_script(
 @json_option
 def list_scripts(card: str, *, data: str, lang: str, as_json: bool) -> None:
     """List a card's orders, the oldest first, with what became of each."""
-    from shanfu import issuer
-    from shanfu.pan import PAN
-    from shanfu.sandbox import bank_of_card, card_named, open_or_build
+    from shanfu.sandbox import open_or_build
 
-    pan, world = PAN(card_named(card).pan), open_or_build(data)
-    with world.store(bank_of_card(card), read_only=True) as store:
-        views = issuer.list_scripts(store, world.hsm(bank_of_card(card)), pan)
-    _show_scripts(views, lang=lang, as_json=as_json)
+    _show_scripts(_orders(open_or_build(data), card), lang=lang, as_json=as_json)
 
 
 @script.command("cancel")
@@ -151,7 +147,20 @@ def cancel_script(card: str, number: int, *, data: str, lang: str, as_json: bool
     """Withdraw an order."""
     from shanfu.sandbox import cancel_card_script, open_or_build
 
-    _show_scripts([cancel_card_script(open_or_build(data), card, number)], lang=lang, as_json=as_json)
+    world = open_or_build(data)
+    cancel_card_script(world, card, number)
+    _show_scripts(_orders(world, card), lang=lang, as_json=as_json)
+
+
+def _orders(world: Any, card: str) -> Any:
+    """Return a card's orders, the oldest first."""
+    from shanfu import issuer
+    from shanfu.pan import PAN
+    from shanfu.sandbox import bank_of_card, card_named
+
+    pan, bank = PAN(card_named(card).pan), bank_of_card(card)
+    with world.store(bank, read_only=True) as store:
+        return issuer.list_scripts(store, world.hsm(bank), pan)
 
 
 def _hex(text: str | None, option: str) -> bytes:

@@ -79,7 +79,8 @@ def _show(found: Any, *, lang: str, as_json: bool) -> None:
 def _application(aid: Any) -> dict[str, Any]:
     return {
         "aid": aid.aid.hex().upper(), "exact": aid.exact, "floor_minor": aid.floor,
-        "contactless_floor_minor": aid.contactless_floor, "contactless_limit_minor": aid.transaction_limit, "cvm_limit_minor": aid.cvm_limit,
+        "contactless_floor_minor": aid.contactless_floor,
+        "contactless_limit_minor": aid.transaction_limit, "cvm_limit_minor": aid.cvm_limit,
         "tac_default": aid.tac_default.hex().upper(), "tac_denial": aid.tac_denial.hex().upper(),
         "tac_online": aid.tac_online.hex().upper(), "ddol": aid.ddol.hex().upper(), "online_pin": aid.online_pin,
     }  # fmt: skip

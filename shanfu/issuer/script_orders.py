@@ -24,7 +24,7 @@ from shanfu.issuer.scripts import KINDS, OF_CARD, PUT_DATA, SCRIPTS, STATES, Scr
 from shanfu.pan import PAN
 from shanfu.store import Book, Sequencer, Store, Transaction
 
-__all__ = ["ScriptOrder", "ScriptView", "cancel_script", "enter_order", "list_scripts", "order_script"]
+__all__ = ["ScriptOrder", "ScriptView", "cancel_script", "enter_order", "list_scripts", "order_script", "withdraw"]
 
 MOST_OPEN: Final = 8  # orders that wait for one card: one goes with each payment, so more would be of another year
 LONGEST_NAME: Final = 64
@@ -101,14 +101,20 @@ def cancel_script(store: Store, hsm: HSM, pan: PAN, number: int, *, now_ms: int)
     """Withdraw an order; one that was sent may have been run all the same. Raise NotFound, Conflict for one that has ended."""
     with store.begin() as tx:
         book, orders = _orders(tx, hsm, pan)
-        row = next((order for order in orders if order.number == number), None)
-        if row is None:
-            raise NotFound(f"script {number}: was not ordered for card {pan}")
-        if not row.open:
-            raise Conflict(f"script {number}: is {STATES[row.state].en} already")
-        row.end(ScriptState.CANCELLED, now_ms)
+        view = withdraw(orders, number, now_ms=now_ms)
         book.save()
-        return _view(row)
+        return view
+
+
+def withdraw(orders: Sequence[ScriptRow], number: int, *, now_ms: int) -> ScriptView:
+    """The same on a card's orders that a turn has loaded."""
+    row = next((order for order in orders if order.number == number), None)
+    if row is None:
+        raise NotFound(f"script {number}: was not ordered for this card")
+    if not row.open:
+        raise Conflict(f"script {number}: is {STATES[row.state].en} already")
+    row.end(ScriptState.CANCELLED, now_ms)
+    return _view(row)
 
 
 def _orders(tx: Transaction, hsm: HSM, pan: PAN) -> tuple[Book[ScriptRow], list[ScriptRow]]:

@@ -114,6 +114,33 @@ class ReportCard(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: str = ""
 
 
+class OrderScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The bank's staff have a card run a script when it is next inserted: `kind` as `put-data`, `pin-change`, `card-block` …
+
+    Of `put-data` the `tag` and the `value`, of `pin-change` the block from the branch's PIN pad; all in hexadecimal.
+    """
+
+    card: str
+    kind: str
+    tag: str = ""
+    value: str = ""
+    pin_block: str = ""
+    by: str = ""
+
+
+class ScriptOrdered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order stands: its number among the card's."""
+
+    number: int
+
+
+class CancelScript(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The staff withdraw an order of a card."""
+
+    card: str
+    number: int
+
+
 class TokenChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What became of one token: the result's name (TOKEN_SUSPENDED, ALREADY_DONE, WRONG_STATE …) and the token as it is now."""
 

@@ -91,6 +91,8 @@ _ROWS: Final = (
     Operation("issuer.code.send",   "issuer", "/issuer/v1/idv/send",             Role.TSP,       issuing.SendCode,         wallet.CodeSent,            "Send a one-time code"),
     Operation("issuer.code.verify", "issuer", "/issuer/v1/idv/verify",           Role.TSP,       issuing.VerifyCode,       issuing.CodeVerdict,        "Check a one-time code", remembered=False),
     Operation("issuer.report",      "issuer", "/issuer/v1/cards/report",         Role.ISSUER,    issuing.ReportCard,       Empty,                      "Staff report what happened to a card"),
+    Operation("issuer.script",      "issuer", "/issuer/v1/scripts/order",        Role.ISSUER,    issuing.OrderScript,      issuing.ScriptOrdered,      "Have a card do something when it is next inserted"),
+    Operation("issuer.script.cancel", "issuer", "/issuer/v1/scripts/cancel",     Role.ISSUER,    issuing.CancelScript,     Empty,                      "Withdraw an order for a card"),
     Operation("issuer.notice",      "issuer", "/issuer/v1/notices",              Role.TSP,       requestor.Notice,         Empty,                      "A token changed"),
 )
 # fmt: on

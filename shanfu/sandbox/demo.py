@@ -1,6 +1,6 @@
 """The story that `./run` plays: one day at the till, with real processes, real time-outs and a real kill.
 
-Seven acts. Each is what people do (`title`), what the parties told about it (`events`), and what came of it (`receipt` or
+Each act is what people do (`title`), what the parties told about it (`events`), and what came of it (`receipt` or
 `report`). The world is impatient (time-outs of a second or two), otherwise the one that every command makes.
 """
 
@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from shanfu.events import Event
 from shanfu.messages import CardEvent
 from shanfu.money import Currency, Money
 from shanfu.sandbox.build import open_or_build
-from shanfu.sandbox.desk import report_card
+from shanfu.sandbox.desk import order_card_script, report_card
 from shanfu.sandbox.holder import Holder, hold
 from shanfu.sandbox.journals import business_dates, reconcile_world
 from shanfu.sandbox.people import API_PORTS, PIN, PORTS, merchant_named
@@ -26,7 +26,7 @@ from shanfu.sandbox.processes import EventEnds, Fleet
 from shanfu.sandbox.reconcile import Report
 from shanfu.sandbox.settings import Settings, Timeouts
 from shanfu.sandbox.story import one_story
-from shanfu.sandbox.till import Feeds, acquirer_of, remote_world, tcp_till
+from shanfu.sandbox.till import Feeds, Till, acquirer_of, remote_world, tcp_till
 from shanfu.sandbox.world import HOSTS, World
 from shanfu.terminal import Receipt
 from shanfu.wallet import Added, CardLine
@@ -37,7 +37,7 @@ IMPATIENT = Timeouts(issuer_ms=800, network_ms=1_500, acquirer_ms=3_000, termina
 QUIET_S = 0.4  # nobody has told anything for so long: the act is over
 PATIENCE_S = 20.0
 ISSUER = "issuer-lantern"
-SHOP = "teahouse"
+SHOP, METRO = "teahouse", "metro"
 PHONE, COPY = "phone", "second"
 DRY_TAPS = 10  # one use is spent already: nine are left, and the tenth tap is the token's eleventh
 
@@ -140,7 +140,7 @@ class Stage:
 
     def _wave(self, amount: str, *, card: str = "debit", pin: str | None = PIN) -> tuple[list[Event], Receipt]:
         feeds: Feeds = {}
-        money = Money.parse(amount, Currency.of(merchant_named(SHOP).currency))
+        money = _money(SHOP, amount)
         with tcp_till(self.world, SHOP, keypad=lambda _: pin, feeds=feeds) as till, self.world.card(card) as chip:
             till.present(chip)
             receipt = till.do(till.terminal.pay(money))
@@ -148,6 +148,49 @@ class Stage:
 
     def _story(self, terminal: list[Event], ends: EventEnds) -> list[Event]:
         return one_story({"terminal": terminal, **ends.told()}, acquirer=acquirer_of(SHOP))
+
+    # -- slot, stripe, and a card that pays alone ------------------------------------------------------------------------
+
+    def insert(self, amount: str) -> Outcome:
+        """Insert the card, for which its bank has an order."""
+        order_card_script(self.world, "debit", "put-data", tag=bytes.fromhex("9F78"), value=bytes.fromhex("000000020000"))
+        self._quiet()
+        ends, feeds = EventEnds(self.world), dict[str, list[Event]]()
+        with self._till(SHOP, feeds) as till, self.world.card("debit") as chip:
+            till.insert(chip)
+            receipt = till.do(till.terminal.insert(_money(SHOP, amount)))
+            till.take_away()
+            till.do(till.terminal.reverse_pending())  # the result of the order goes before the next payment, here at once
+        self._quiet()
+        return self._story(feeds["terminal"], ends), receipt
+
+    def swipe(self, amount: str) -> Outcome:
+        """Swipe the card's stripe: refused; then once more, after its chip has failed."""
+        ends, feeds = EventEnds(self.world), dict[str, list[Event]]()
+        money, stripe = _money(SHOP, amount), self.world.stripe("debit")
+        with self._till(SHOP, feeds) as till, self.world.card("debit") as chip:
+            till.do(till.terminal.swipe(stripe, money))
+            till.insert(chip, dead=True)
+            till.do(till.terminal.insert(money))
+            till.take_away()
+            receipt = till.do(till.terminal.swipe(stripe, money))
+        self._quiet()
+        return self._story(feeds["terminal"], ends), receipt
+
+    def alone(self, amount: str) -> Outcome:
+        """Wave an e-cash card where small amounts ask nobody; in the evening the terminal hands the card's word in."""
+        ends, feeds = EventEnds(self.world), dict[str, list[Event]]()
+        with self._till(METRO, feeds) as till, self.world.card("cash") as chip:
+            till.sign_in()
+            till.present(chip)
+            receipt = till.do(till.terminal.pay(_money(METRO, amount)))
+            till.take_away()
+            till.do(till.terminal.settle())
+        self._quiet()
+        return self._story(feeds["terminal"], ends), receipt
+
+    def _till(self, shop: str, feeds: Feeds) -> AbstractContextManager[Till]:
+        return tcp_till(self.world, shop, keypad=lambda _: PIN, feeds=feeds)
 
     # -- the phone -----------------------------------------------------------------------------------------------------
 
@@ -236,7 +279,7 @@ class Stage:
 
     def _tap(self, holder: Holder, amount: str, *, pin: str | None) -> tuple[list[Event], Receipt]:
         feeds: Feeds = {}
-        money = Money.parse(amount, Currency.of(merchant_named(SHOP).currency))
+        money = _money(SHOP, amount)
         with tcp_till(self.world, SHOP, keypad=lambda _: pin, feeds=feeds) as till:
             till.present(holder.phone.tap_target)
             receipt = till.do(till.terminal.pay(money))
@@ -279,6 +322,10 @@ class Stage:
             time.sleep(0.02)
 
 
+def _money(shop: str, amount: str) -> Money:
+    return Money.parse(amount, Currency.of(merchant_named(shop).currency))
+
+
 def _card_words(card: CardLine) -> tuple[str, str]:
     """Return a card on a phone in a sentence; it shows no digits of the token, which are drawn anew in every world."""
     keys = f"{card.uses_left} of {card.max_uses} uses"
@@ -308,6 +355,15 @@ ACTS: tuple[tuple[str, str, Callable[[Stage], Outcome]], ...] = (
     ("¥67.00: the issuer's process is killed in the middle of the tap, and comes back",
      "¥67.00：发卡行进程中途被杀，随后恢复",
      lambda stage: stage.killed("67.00")),
+    ("¥300.00: the card is inserted, proves itself, and does what its bank has ordered",
+     "¥300.00：插卡，芯片自证，并执行发卡行脚本",
+     lambda stage: stage.insert("300.00")),
+    ("¥25.00: the stripe is swiped and refused; once the chip has failed it pays, with the PIN",
+     "¥25.00：刷磁条被拒；芯片失败后凭密码受理",
+     lambda stage: stage.swipe("25.00")),
+    ("¥3.00 at the metro: the card pays alone, and its word is handed in later",
+     "¥3.00：地铁脱机支付，日终上送",
+     lambda stage: stage.alone("3.00")),
     ("a card is added to the phone: log in, accept the terms, a one-time code by SMS",
      "添加手机卡片：登录、同意条款、短信验证码",
      Stage.enrol),

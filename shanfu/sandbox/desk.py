@@ -30,7 +30,7 @@ from shanfu.messages import (
 )  # fmt: skip
 from shanfu.pan import PAN
 from shanfu.sandbox.apis import institution_line
-from shanfu.sandbox.people import APPS, bank_of_card, card_named
+from shanfu.sandbox.people import APPS, card_named
 from shanfu.sandbox.till import LocalWorld, RemoteWorld, a_world, local_world, running
 from shanfu.sandbox.world import HOSTS, World
 
@@ -57,39 +57,39 @@ def report_card(world: World, name: str, event: CardEvent, *, reason: str = "") 
     """Report at its bank what happened to a card; ConfigError when the bank refuses."""
     card = card_named(name)
     bank, reference = _find_card(world, PAN(card.pan))
-    with a_world(world, feeds={}) as reach, staff(reach, bank, to=bank) as ask:
-        answer = ask("issuer.report", issuing.ReportCard(card=reference, event=event, reason=reason))
-        reach.settle()
-    if isinstance(answer, Problem):
-        raise ConfigError(f"card {name}: {answer.title} {answer.detail}".rstrip())
+    _at_desk(world, bank, "issuer.report", issuing.ReportCard(card=reference, event=event, reason=reason))
 
 
 def order_card_script(
     world: World, name: str, kind: str, *, tag: bytes = b"", value: bytes = b"", pin: str | None = None
-) -> issuer.ScriptView:
+) -> None:
     """Order what a card is to do when it is next inserted; `pin` is typed at the branch's PIN pad."""
-    pan, bank = PAN(card_named(name).pan), bank_of_card(name)
-    hsm, block = world.hsm(bank), b""
+    pan = PAN(card_named(name).pan)
+    bank, reference = _find_card(world, pan)
+    block = b""
     if pin is not None:
         with world.branch_pad(bank) as pad:
             key = Cipher(Algorithm.TDES, pad.read("pik") or b"")
         block = encipher_pin(key, PinFormat.ISO0, PIN(pin), pan=pan.digits)
-    asked = issuer.ScriptOrder(
-        kind=issuer.ScriptKind[kind.replace("-", "_").upper()],
-        tag=int.from_bytes(tag),
-        value=value,
-        pin_block=block,
-        by="branch",
-    )
-    with world.store(bank) as store:
-        return issuer.order_script(store, hsm, pan, asked, now_ms=world.clock.now_ms())
+    order = issuing.OrderScript(
+        card=reference, kind=kind, tag=tag.hex(), value=value.hex(), pin_block=block.hex(), by="branch"
+    )  # fmt: skip
+    _at_desk(world, bank, "issuer.script", order)
 
 
-def cancel_card_script(world: World, name: str, number: int) -> issuer.ScriptView:
+def cancel_card_script(world: World, name: str, number: int) -> None:
     """Withdraw an order."""
-    pan, bank = PAN(card_named(name).pan), bank_of_card(name)
-    with world.store(bank) as store:
-        return issuer.cancel_script(store, world.hsm(bank), pan, number, now_ms=world.clock.now_ms())
+    bank, reference = _find_card(world, PAN(card_named(name).pan))
+    _at_desk(world, bank, "issuer.script.cancel", issuing.CancelScript(card=reference, number=number))
+
+
+def _at_desk(world: World, bank: str, op: str, body: Struct) -> None:
+    """Ask a bank's host as its own staff; ConfigError when it refuses."""
+    with a_world(world, feeds={}) as reach, staff(reach, bank, to=bank) as ask:
+        answer = ask(op, body)
+        reach.settle()
+    if isinstance(answer, Problem):
+        raise ConfigError(": ".join(filter(None, (bank, answer.title, answer.detail))))
 
 
 def reconcile_tokens(world: World) -> list[tsp.Drift]:
