@@ -4,7 +4,7 @@
 
 Each step is taken from kept records alone, so that a power cut anywhere only repeats it. A script result is sent three times
 in all; an offline approval until the acquirer has it, since money hangs on it: it blocks nobody, and what the acquirer
-refuses for good is left to reconciliation.
+refuses for good, or three times by a code of its own, is left to reconciliation.
 
 Sources: UnionPay POS flow rules (script notice, then reversal, then the transaction), ISO 8583:1987 4.
 """
@@ -23,6 +23,7 @@ __all__ = ["make_ready", "ready_or_not", "send_kept"]
 
 SCRIPT_DONE = frozenset({ResponseCode.APPROVED, ResponseCode.ORIGINAL_NOT_FOUND, ResponseCode.INVALID_TRANSACTION})
 UPLOADED = frozenset({ResponseCode.APPROVED, ResponseCode.DUPLICATE})
+STAYS_WRONG = frozenset({ResponseCode.SIGN_IN_AGAIN, ResponseCode.FORMAT_ERROR})  # 77: the batch will never be open again
 UPLOAD_REFUSED = frozenset({ResponseCode.INVALID_TRANSACTION, ResponseCode.ORIGINAL_NOT_FOUND})
 
 
@@ -86,6 +87,8 @@ def upload(desk: Desk) -> Dialogue[Reason | None]:
 def _uploaded(desk: Desk, kept: Transaction, answer: Answer) -> Dialogue[None]:
     """Book an upload's answer: taken, refused for good, or to be sent again a few times."""
     message, code = answer.message, answer.code
+    if code not in UPLOADED and _may_come_right(code):
+        return
     counted = replace(kept, uploads=kept.uploads + 1, response_code=code.value)
     if code in UPLOADED:
         day = with_year(message.text(15, ""), kept.date)
@@ -97,6 +100,11 @@ def _uploaded(desk: Desk, kept: Transaction, answer: Answer) -> Dialogue[None]:
         desk.tell("offline approval refused, left to reconciliation", reason=str(Reason.RECORD_REFUSED), original=kept.name)
     else:
         yield from desk.journal.keep(counted)
+
+
+def _may_come_right(code: ResponseCode) -> bool:
+    """Whether it is the host that could not, this time."""
+    return (code.retryable or code is ResponseCode.TERMINAL_NOT_REGISTERED) and code not in STAYS_WRONG
 
 
 def _send(desk: Desk, title: str, message: Message) -> Dialogue[Answer | Failure]:
