@@ -11,12 +11,12 @@ from shanfu.acquirer import interbank
 from shanfu.acquirer.books import AcquirerBooks
 from shanfu.acquirer.config import AcquirerConfig
 from shanfu.acquirer.events import trace_of, verdict_event
-from shanfu.acquirer.forward import DUE, Forward, ForwardKind, ForwardState, pause_ms
+from shanfu.acquirer.forward import DUE, Forward, ForwardKind, ForwardState
 from shanfu.acquirer.journal import BY_TERMINAL_NAME, EXPIRED, SEALED, JournalRow, PaymentKind
 from shanfu.acquirer.outtray import OutTray, answer_terminal
 from shanfu.acquirer.prove import Prover
 from shanfu.acquirer.reasons import Reason
-from shanfu.acquirer.record import carry_on, expire
+from shanfu.acquirer.record import carry_on, expire, sent
 from shanfu.clock import local
 from shanfu.events import Event
 from shanfu.hosts import BY_NAME
@@ -64,8 +64,7 @@ class Deadlines:
         pans, enclosed = self._prover.pans(rows, books), self._prover.enclosed(items, books)
         for item, row, pan, fields in zip(items, rows, pans, enclosed, strict=True):
             tray.to_network(_message(item, row, books, pan=pan, enclosed=fields), trace=trace_of(row), also=item.name)
-            item.attempts += 1
-            item.deadline_ms = books.now_ms + pause_ms(item.attempts)
+            sent(books, item)
         tray.empty(turn)
 
     def _nameable(self, items: list[Forward], books: AcquirerBooks, turn: Turn) -> tuple[list[Forward], list[JournalRow]]:

@@ -7,7 +7,7 @@ came of it.
 """
 
 from shanfu.acquirer.books import AcquirerBooks
-from shanfu.acquirer.forward import MOST_REFUSALS, Forward, ForwardKind, ForwardState
+from shanfu.acquirer.forward import MOST_REFUSALS, Forward, ForwardKind, ForwardState, pause_ms
 from shanfu.acquirer.journal import FORMAT, NEVER_MS, JournalRow, PaymentKind
 from shanfu.acquirer.reasons import Reason
 from shanfu.acquirer.requests import Request
@@ -16,15 +16,7 @@ from shanfu.hosts import State, business_date
 from shanfu.iso8583 import REVERSAL_DONE, Family, Message, ResponseCode, parse_par
 
 __all__ = [
-    "accept",
-    "acknowledge",
-    "carry_on",
-    "expire",
-    "forward",
-    "interbank_name",
-    "note",
-    "refuse",
-    "reverse",
+    "accept", "acknowledge", "carry_on", "expire", "forward", "interbank_name", "note", "refuse", "reverse", "sent",
     "settle",
 ]  # fmt: skip
 
@@ -145,13 +137,19 @@ def carry_on(books: AcquirerBooks, row: JournalRow) -> None:
 
 
 def _queue(books: AcquirerBooks, row: JournalRow, kind: ForwardKind, *, because: str = "", terminal_name: str = "") -> Forward:
-    sent = int(kind is ForwardKind.ADVICE)
+    before = int(kind is ForwardKind.ADVICE)  # a refund was sent when it came
     name = row.name if kind in (ForwardKind.ADVICE, ForwardKind.OFFLINE) else interbank_name(books, row.institution)
     item = Forward(
-        row.bucket, books.next_forward(), name, row.name, kind.value, because, ForwardState.QUEUED.value, sent, 0, "",
+        row.bucket, books.next_forward(), name, row.name, kind.value, because, ForwardState.QUEUED.value, before, 0, "",
         books.now_ms, books.now_ms, terminal_name,
     )  # fmt: skip
     return books.forwards.add(item)
+
+
+def sent(books: AcquirerBooks, item: Forward) -> None:
+    """Note that an item was sent: it goes again after a growing pause unless it is answered."""
+    item.attempts += 1
+    item.deadline_ms = books.now_ms + pause_ms(item.attempts)
 
 
 # -- taking back -------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from shanfu.acquirer.management import Management
 from shanfu.acquirer.outtray import OutTray, answer_terminal
 from shanfu.acquirer.prove import Prover
 from shanfu.acquirer.reasons import Reason
-from shanfu.acquirer.record import accept, acknowledge, expire, forward, note, refuse, reverse, settle
+from shanfu.acquirer.record import accept, acknowledge, expire, forward, note, refuse, reverse, sent, settle
 from shanfu.acquirer.requests import Request
 from shanfu.events import Event
 from shanfu.hosts import State, interbank_trial, name_of, right_macs
@@ -210,9 +210,19 @@ class Stretch:
             return None
         if item is None:
             item = note(books, request, original)
+            self._tell_at_once(facts, item, original, books=books, tray=tray)
         reply = of_note(request.message, original, acquirer=institution, noted_ms=item.queued_ms)
         tray.to_terminal(request.station, request.frame.answer(reply), mac=True, trace=trace)
         return None if facts.noted else item
+
+    def _tell_at_once(self, facts: Facts, item: Forward, original: JournalRow, *, books: AcquirerBooks, tray: OutTray) -> None:
+        """Let a script result be with its issuer before the card's next payment, at which he would send the script again."""
+        request, merchant = facts.request, facts.merchant
+        if not facts.network_up or merchant is None:
+            return
+        message = interbank.script_result(item, original, merchant, pan=request.pan, enclosed=request.enclosed or {})
+        tray.to_network(message, trace=trace_of(original) if self._watch else "", also=item.name)
+        sent(books, item)
 
     # -- answers -------------------------------------------------------------------------------------------------------
 

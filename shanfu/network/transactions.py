@@ -19,7 +19,7 @@ from shanfu.network.journal import JournalRow
 from shanfu.network.outgoing import Outgoing
 from shanfu.network.prove import PINMove, Prover
 from shanfu.network.reasons import Reason
-from shanfu.network.record import acknowledge, begin, carry, disown, end, ends, refuse_item, refuse_waiting, reverse
+from shanfu.network.record import acknowledge, begin, carry, disown, end, ends, put_off, refuse_item, refuse_waiting, reverse
 from shanfu.network.requests import ASKED, CARRIED, Arrival, Kind
 from shanfu.network.stretch import Stretch
 from shanfu.network.token_leg import TokenLeg
@@ -169,7 +169,17 @@ class Transactions:
                 self._tokens.take_back(item, message, original, books=books, stretch=stretch)
             else:
                 stretch.carried.append((item, message))
+            if arrival.kind is Kind.SCRIPT_RESULT:
+                self._tell_at_once(item, message, books, stretch)
         return advice_answer(arrival.message, item, issuer=issuer)
+
+    def _tell_at_once(self, item: ForwardRow, message: Message, books: NetworkBooks, stretch: Stretch) -> None:
+        """Let a script result be with its issuer before the card's next payment, at which he would send the script again."""
+        books.load_stations([item.target])
+        issuer = books.member(item.target)
+        if issuer and issuer.reachable(books.life):
+            stretch.letters.append(self._duties.to_station(books, item.target, message))
+            put_off(books, item, self._config)
 
     # -- answers of issuers --------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import pytest
 
 from shanfu.acquirer import ForwardState, close_merchant, dead_letters, forward_queue, journal_lines, list_batches
 from shanfu.iso8583 import Message, OriginalData, Totals, Value, decode_pos
-from tests.acquirer.bank import ANSWER_CHIP, CHIP, ISSUER, NETWORK, PAN, PAN_2, PIN_DIGITS, SCRIPTS, TC, TEAHOUSE, Bank
+from tests.acquirer.bank import ANSWER_CHIP, CHIP, ISSUER, PAN, PAN_2, PIN_DIGITS, SCRIPTS, TC, TEAHOUSE, Bank
 
 DAY = "20260105"
 SCRIPTED = bytes.fromhex("910A010203040506070830307210860E84DA9F790A000000001000123456789F36020001")
@@ -26,6 +26,13 @@ def pay(bank: Bank, code: str = "00", **odd: Value | None) -> tuple[Message, Mes
     request = bank.till.sent[-1]
     answer = bank.complete(bank.till, frame, code)
     return request, bank.network.seen[-1], answer
+
+
+def noted(bank: Bank, frame: bytes) -> tuple[Message, list[Message]]:
+    """Send a script result: its answer, and what the network hears at once."""
+    out = bank.turn((bank.till.station, frame))
+    [back] = [each for each in out if each.station == bank.till.station]
+    return bank.answered(bank.till, back.frame), bank.heard(out)
 
 
 def named(message: Message) -> str:
@@ -218,12 +225,12 @@ def test_a_script_result_is_carried_on_and_moves_nothing(bank: Bank, code: str) 
     request, heard, paid = pay(bank, code)
     before = (lines(bank), totals(bank))
     frame = bank.till.script_result(request, paid)
-    answer = bank.ask(bank.till, frame)
+    answer, [told] = noted(bank, frame)
     assert set(answer.fields) == {3, 4, 11, 12, 13, 25, 32, 37, 39, 41, 42, 49, 60, 64}
     assert (answer.mti, answer.text(39), answer.text(37)) == ("0630", "00", paid.text(37))
     bank.clock.advance(5_000)
     assert bank.ask(bank.till, frame).fields == answer.fields
-    [told] = bank.heard(bank.tick(100))
+    assert bank.tick(100) == []
     assert set(told.fields) == {2, 3, 4, 7, 11, 12, 13, 18, 22, 23, 25, 32, 33, 37, 41, 42, 49, 55, 60, 90, 128}
     assert (told.mti, told.text(2), told.text(22), told.binary(55), told.text(90)) == (
         "0620",
@@ -247,8 +254,7 @@ def test_the_result_of_a_payment_that_expired_does_not_undo_it_twice(bank: Bank)
     bank.forwarded(bank.till, frame)
     [back] = bank.tick(45_000)
     late = bank.answered(bank.till, back.frame)
-    bank.ask(bank.till, bank.till.script_result(request, late))
-    [result] = [message for message in bank.heard(bank.tick(100)) if message.mti == "0620"]
+    _, [result] = noted(bank, bank.till.script_result(request, late))
     bank.reply(result)
     assert lines(bank) == [("EXPIRED", "98", "NO_ANSWER")]  # its reversal is still under way
 
@@ -280,7 +286,7 @@ def test_a_result_of_nothing_known(bank: Bank, odd: dict[str, Value | None], cod
 
 def test_a_terminal_whose_day_began_earlier_is_understood(bank: Bank) -> None:
     request, _, paid = pay(bank)
-    assert bank.ask(bank.till, bank.till.script_result(request, paid, de61=f"000001{request.text(11)}0106")).text(39) == "00"
+    assert noted(bank, bank.till.script_result(request, paid, de61=f"000001{request.text(11)}0106"))[0].text(39) == "00"
 
 
 def test_a_result_with_a_wrong_mac(bank: Bank) -> None:
@@ -293,7 +299,7 @@ def test_a_result_with_a_wrong_mac(bank: Bank) -> None:
 def test_a_results_name_with_other_contents(bank: Bank) -> None:
     request, _, paid = pay(bank)
     other, _, other_paid = pay(bank)
-    bank.ask(bank.till, bank.till.script_result(request, paid))
+    assert len(noted(bank, bank.till.script_result(request, paid))[1]) == 1
     stan = bank.till.sent[-1].text(11)
     for frame in (
         bank.till.script_result(other, other_paid, de11=stan),
@@ -301,7 +307,7 @@ def test_a_results_name_with_other_contents(bank: Bank) -> None:
         bank.till.script_result(request, paid, de11=request.text(11)),  # a payment has this name
     ):
         assert bank.ask(bank.till, frame).text(39) == "94"
-    assert len(bank.heard(bank.tick(100))) == 1
+    assert bank.tick(100) == []
 
 
 def test_a_result_of_what_never_left(bank: Bank) -> None:
@@ -317,9 +323,18 @@ def test_payment_result_and_upload_in_one_batch(bank: Bank) -> None:
     request, _, paid = pay(bank)
     frame = bank.till.script_result(request, paid)
     out = bank.turn(*((bank.till.station, each) for each in (frame, bank.till.offline(), frame, bank.till.purchase())))
-    assert [each.station for each in out] == [bank.till.station] * 3 + [NETWORK]
-    assert [decode_pos(each.frame).message.text(39) for each in out[:3]] == ["00"] * 3
-    assert sorted(message.mti for message in bank.heard(bank.tick(100))) == ["0220", "0620"]
+    back = [each for each in out if each.station == bank.till.station]
+    assert [decode_pos(each.frame).message.text(39) for each in back] == ["00"] * 3
+    assert [message.mti for message in bank.heard(out)] == ["0620", "0200"]  # the issuer hears of the script first
+    assert [message.mti for message in bank.heard(bank.tick(100))] == ["0220"]
+
+
+def test_a_result_waits_for_a_network_that_is_away(bank: Bank) -> None:
+    request, _, paid = pay(bank)
+    bank.link_down()
+    assert bank.ask(bank.till, bank.till.script_result(request, paid)).text(39) == "00"
+    bank.sign_on()
+    assert [message.mti for message in bank.heard(bank.tick(100))] == ["0620"]
 
 
 # -- reversals ---------------------------------------------------------------------------------------------------------
@@ -350,7 +365,7 @@ def test_nothing_of_the_card_lies_open(bank: Bank) -> None:
     inside = TC + bytes.fromhex("5A0A" + f"{PAN:F<20}")  # a terminal that says too much
     request, _, paid = pay(bank)
     bank.ask(bank.till, bank.till.offline(de55=inside))
-    bank.ask(bank.till, bank.till.script_result(request, paid))
+    noted(bank, bank.till.script_result(request, paid))
     bank.tick(100)
     bank.store.close()
     secrets = [PAN.encode(), bytes.fromhex(f"{PAN:F<20}"), TC, SCRIPTS]
