@@ -215,9 +215,7 @@ def unblock_blocked(chip: Chip, interface: Interface, command: CommandAPDU) -> R
     spent = chip.ring.recall(standing.atc)
     change = application_unblock.change(chip, command, spent=spent, arqc=standing.arqc)
     if isinstance(change, StatusWord):
-        if (
-            change is StatusWord.MAC_WRONG
-        ):  # nobody guesses four bytes in peace: the bank makes a new one after all is unblocked
+        if change is StatusWord.MAC_WRONG:  # nobody guesses four bytes in peace
             chip.live.keep(standing=replace(standing, atc=0, arqc=b""))
         return refuse(change)
     flags = standing.flags & ~CVR.APP_BLOCKED_BY_PIN
