@@ -1,4 +1,4 @@
-"""`shanfu bench codec|crypto|auth|tap|token|store`: what is promised as a number, measured on this machine against its peers.
+"""`shanfu bench GROUP`: what is promised as a number, measured on this machine against its peers.
 
 The benchmarks lie in `benchmarks/` of a checkout, beside the tests whose sample messages and peers they use; an installed
 package has neither. Each row says what was measured, the other side's figure, their ratio and whether the promise holds;
@@ -18,7 +18,7 @@ from shanfu.errors import ConfigError
 
 __all__ = ["command"]
 
-GROUPS = ("codec", "crypto", "auth", "tap", "token", "store")
+GROUPS = ("apdu", "codec", "crypto", "auth", "tap", "token", "store")
 Row = dict[str, Any]  # name, ours, other, unit, ratio, goal, holds, rule, note
 
 SIGNS = {"ratio at least": "≥", "ratio at most": "≤", "ours at most": "≤"}
@@ -30,7 +30,7 @@ VERDICTS = {True: "[green]holds[/]", False: "[red]not reached[/]", None: ""}
 @click.option("--seconds", type=click.FloatRange(min=0.01), help="How long to measure one row; each group has its own default.")
 @json_option
 def command(group: str, seconds: float | None, as_json: bool) -> None:
-    """Measure codec, crypto, authorisation, tap, the phones' key cloud or store against their peers, both sides in turns."""
+    """Measure readers, codec, crypto, authorisation, tap, key cloud or store against their peers, both sides in turns."""
     module = _benchmark(group)
     if not as_json:
         note(f"measuring {group}; other work on this machine is part of the figures")

@@ -29,7 +29,7 @@ class Exit:
 # fmt: off
 COMMANDS = {  # name: (module, one line)
     "bank":      ("bank",      "A bank's desk: which phone paid, a card reported lost, a policy tried on past traffic."),
-    "bench":     ("bench",     "Measure codec, crypto, authorisation and tap against their peers."),
+    "bench":     ("bench",     "Measure readers, codec, crypto, authorisation and tap against their peers."),
     "card":      ("card",      "Look at a card in a reader, masked; play a recorded trace to it: read, replay."),
     "db":        ("db",        "Look after the data folder: upgrade."),
     "decode":    ("decode",    "Explain bytes: tlv, apdu, 8583."),

@@ -62,7 +62,8 @@ def command(
                 at = port or VPCD_PORT
                 plug.dial(host, at, connected=lambda: note(f"{name}: lies in the reader at {host}:{at}, {interface}"))
         except ProtocolError as difference:  # a trace was asked for something else
-            raise click.ClickException(str(difference)) from difference
+            note(f"{name}: {difference}")
+            return 1
     return 0
 
 
