@@ -29,7 +29,6 @@ __all__ = [
     "PaymentKind",
 ]
 
-ADVISED: Final = frozenset({"offline approval", "refund"})  # kinds whose item of store-and-forward bears their own name
 BY_TERMINAL_NAME: Final = ("bucket", "terminal_name")
 FORMAT: Final = 1
 NEVER_MS: Final = 2**62  # a deadline that does not come
@@ -46,6 +45,10 @@ class PaymentKind(StrEnum):
     SCRIPT = "script result"
     UNKNOWN = "unknown"
     VOID = "void"
+
+
+# Kinds whose item of store-and-forward bears their own name.
+ADVISED: Final = frozenset({PaymentKind.OFFLINE.value, PaymentKind.REFUND.value})
 
 
 @dataclass(slots=True)
