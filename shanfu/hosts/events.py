@@ -35,8 +35,10 @@ def _title(message: Message) -> str:
     what = _KINDS.get(text(3, ""), "message")
     if message.mti.startswith("04"):
         what = f"reversal of a {what}"
-    elif message.mti[:3] in ("022", "023"):  # an advice of a refund, or of how a payment ended
-        what = "refund" if text(3, "").startswith("20") else f"outcome of a {what}"
+    elif message.mti.startswith("06"):
+        what = "script result" if 3 in message else "outcomes"
+    elif message.mti[:3] in ("022", "023"):  # an advice: money back, or a card that paid without asking
+        what = "refund" if text(3, "").startswith("20") else "offline approval"
     amount = f" {money_text(int(text(4)), text(49, ''))}" if 4 in message else ""
     return f"{message.mti} {what}{amount} {text(39, '')}".rstrip()
 

@@ -255,6 +255,9 @@ class _Builder:
             udk = Components((published.ac, bytes(16)))
             block = self.hsms[name].form(KeyUsage.UDK_AC, Algorithm.TDES, udk.parts)
             self._key(name, issuer.imk_label("lab", Algorithm.TDES, profile.dki), block)
+            for use, usage, key in (("mac", KeyUsage.UDK_MAC, published.mac), ("enc", KeyUsage.UDK_ENC, published.enc)):
+                own = self.hsms[name].form(usage, Algorithm.TDES, Components((key, bytes(16))).parts)
+                self._key(name, issuer.imk_label("lab", Algorithm.TDES, profile.dki, use=use), own)
             card_keys = published
         else:
             ac, mac, enc = keys.masters[word]

@@ -77,6 +77,7 @@ class Till:
         """Take out of field and slot whatever was there."""
         self.reader.remove()
         self.slot.remove()
+        self._used = self.reader
 
     def do(self, dialogue: Dialogue[T]) -> T:
         """Carry one dialogue of this terminal to its end."""
