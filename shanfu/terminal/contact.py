@@ -209,6 +209,7 @@ def _slip(chip: Chip, kept: Transaction) -> Receipt:
         card_checked_pin=chip.card_checked_pin,
         aid=chip.application.aid.hex().upper(),
         cryptogram=chip.cryptogram,
+        cryptogram_kind=chip.kind.name,
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from shanfu.dialogue import Dialogue
-from shanfu.emv import CTQ, CVM, TTQ, Message55, encode_field55
+from shanfu.emv import CTQ, CVM, TTQ, CryptogramType, Message55, encode_field55
 from shanfu.errors import DecodeError
 from shanfu.oda import Authentication, CardData, authenticate_fast, recover_chain
 from shanfu.terminal.authentication import today
@@ -110,4 +110,4 @@ def approve_offline(desk: Desk, kept: Transaction, values55: Mapping[int, bytes]
     field55 = encode_field55({0x8A: APPROVED_OFFLINE, **values55}, Message55.OFFLINE_UPLOAD)
     yield from desk.journal.keep(replace(kept, state=State.APPROVED, offline=True, upload_de55=field55, reversal_de55=b""))
     ui = UIMessage.APPROVED_SIGN if slip.cvm is CVM.SIGNATURE else UIMessage.APPROVED
-    return replace(slip, outcome=Outcome.APPROVED, ui=ui, offline=True)
+    return replace(slip, outcome=Outcome.APPROVED, ui=ui, offline=True, cryptogram_kind=CryptogramType.TC.name)

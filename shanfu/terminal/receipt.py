@@ -42,6 +42,7 @@ class Receipt:
     aid: str = ""
     atc: str = ""
     cryptogram: str = ""
+    cryptogram_kind: str = "ARQC"  # or TC, AAC: the card's last word
     batch: str = ""
     stan: str = ""
     rrn: str = ""
@@ -76,6 +77,7 @@ WORDS = {
     "merchant":      ("MERCHANT",          "商户"),
     "merchant id":   ("MERCHANT NO",       "商户编号"),
     "no signature":  ("PIN-FREE AND SIGNATURE-FREE", "免密免签"),
+    "offline":       ("APPROVED BY THE CARD, OFFLINE", "脱机批准"),
     "pin":           ("VERIFIED BY PIN",   "已验密码"),
     "declined":      ("DECLINED",          "交易失败"),
     "device":        ("VERIFIED ON THE DEVICE", "已在设备端验证"),
@@ -146,9 +148,15 @@ def _result(receipt: Receipt, zh: bool) -> str:
 def _foot(receipt: Receipt, zh: bool) -> list[str]:
     """The chip's own lines and how the cardholder was verified."""
     r = receipt
-    chip = [f"AID: {r.aid}  ATC: {r.atc}", f"{WORDS['cryptogram'][zh]}: {r.cryptogram}"] if r.aid and r.atc else []
+    chip = (
+        [f"AID: {r.aid}  ATC: {r.atc}", f"{WORDS['cryptogram'][1] if zh else r.cryptogram_kind}: {r.cryptogram}"]
+        if r.aid and r.atc
+        else []
+    )
     if r.reversal_pending:
         return [*chip, WORDS["reversal"][zh]]
+    if r.approved and r.offline:
+        chip.append(WORDS["offline"][zh])
     if r.approved and r.card_checked_pin:
         chip.append(WORDS["pin"][zh])
     if not (r.approved and r.cvm):

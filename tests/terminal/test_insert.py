@@ -11,7 +11,7 @@ from shanfu.card import PBOCVersion, credit_2_0, credit_3_0, debit_2_0, debit_3_
 from shanfu.emv import CVM, TVR, commands, decode_field55, parse_script_results
 from shanfu.iso7816 import StatusWord, parse_flat
 from shanfu.pan import PAN
-from shanfu.terminal import Outcome, ReaderKind, Reason, State, UIMessage
+from shanfu.terminal import Outcome, ReaderKind, Reason, State, UIMessage, print_receipt
 from tests.budget import examples
 from tests.terminal.chips import DEBIT, Bend, Bent, authority, genuine, issues, made, says, swapped
 from tests.terminal.shop import (
@@ -247,6 +247,8 @@ def test_the_card_verifies_the_pin_and_the_request_carries_none() -> None:
     receipt = at.insert()
     assert (receipt.approved, receipt.card_checked_pin, receipt.cvm, receipt.entry_mode) == (True, True, None, "052")
     assert 52 not in at.host.asked[-1]
+    assert print_receipt(receipt, "zh").splitlines()[-1] == "已验密码"
+    assert (receipt.cryptogram_kind, f"TC: {receipt.cryptogram}" in print_receipt(receipt)) == ("TC", True)
     assert at.steps.count("card 84") == 2, "enciphered, each time with a new challenge"
     shown = "".join(str(event) for event in at.heard.events)
     assert "241234" not in shown

@@ -7,7 +7,7 @@ import pytest
 from shanfu.card import Interface, debit_2_0, debit_3_0
 from shanfu.emv import CTQ, CVM, TTQ, decode_field55
 from shanfu.pan import PAN
-from shanfu.terminal import Kind, Outcome, Reason, Receipt, State, UIMessage, unionpay_aids
+from shanfu.terminal import Kind, Outcome, Reason, Receipt, State, UIMessage, print_receipt, unionpay_aids
 from tests.terminal.chips import Bend, Bent, authority, chain, genuine, made, says, swapped
 from tests.terminal.shop import PAN_DIGITS, Play, PowerCut, Shop, closed, config, declines, lost, silent, yuan
 
@@ -40,6 +40,9 @@ def test_under_the_floor_the_card_approves_and_nobody_is_asked() -> None:
     assert at.steps[-9:] == ["card A4", "card A4", "card A8", *["card B2"] * 5, "keep transaction"]
     assert (receipt.approved, receipt.offline, receipt.cvm, receipt.response_code) == (True, True, CVM.NONE, "")
     assert (sent(at), balance_of(at)) == (["0800"], 47_000)
+    assert print_receipt(receipt).splitlines()[-3:] == [
+        f"TC: {receipt.cryptogram}", "APPROVED BY THE CARD, OFFLINE", "PIN-FREE AND SIGNATURE-FREE",
+    ]  # fmt: skip
     (kept,) = at.terminal.journal.transactions.values()
     assert (kept.kind, kept.state, kept.upload_due, kept.due) == (Kind.PURCHASE, State.APPROVED, True, False)
     assert PAN_DIGITS not in "".join(map(str, at.heard.events))
