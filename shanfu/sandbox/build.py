@@ -16,6 +16,7 @@ from shanfu.clock import Clock, SystemClock
 from shanfu.errors import ConfigError
 from shanfu.hosts import install_key
 from shanfu.hsm import Algorithm, KeyBlock, KeyUsage, SoftHSM
+from shanfu.iso8583 import AIDRecord
 from shanfu.links import issue, make_ca
 from shanfu.money import Currency, Money
 from shanfu.pan import PAN
@@ -35,11 +36,12 @@ from shanfu.sandbox.people import (
     TOKEN_BINS,
     TSP,
     Institution,
+    Merchant,
     SandboxCard,
 )  # fmt: skip
 from shanfu.sandbox.phones import make_attester
 from shanfu.sandbox.settings import Settings, new_settings, write_settings
-from shanfu.sandbox.world import HOSTS, STRIPE, World, private_folder
+from shanfu.sandbox.world import HOSTS, STRIPE, World, private_folder, terminal_config
 from shanfu.store import FileMemory, Sealer, Store
 
 __all__ = ["build", "open_or_build"]
@@ -129,9 +131,7 @@ class _Builder:
         self._open_token_service()
         for merchant in MERCHANTS:
             self._install(merchant.name)
-        for bank in INSTITUTIONS:
-            for key in self.authority.keys:
-                acquirer.add_ca_key(self.stores[f"acquirer-{bank.name}"], key.record)
+            self._offer_downloads(merchant)
 
     # -- network ------------------------------------------------------------------------------------------------------
 
@@ -294,6 +294,23 @@ class _Builder:
         faces = frozenset(Interface(face) for face in card.interfaces)
         profile = replace(profile, expiry=card.expiry, currencies=currencies, interfaces=faces)
         return replace(profile, **OFFLINE, balance_minor=card.cash) if card.cash else profile, None
+
+    # -- terminals' downloads -----------------------------------------------------------------------------------------
+
+    def _offer_downloads(self, merchant: Merchant) -> None:
+        """Have the acquirer give its terminals the authority's keys; to one that lets cards pay alone, its limits too."""
+        store = self.stores[f"acquirer-{merchant.acquirer}"]
+        own = {"group": merchant.name} if merchant.offline else {}
+        for key in self.authority.keys:
+            acquirer.add_ca_key(store, key.record, **own)
+        if merchant.offline:
+            [limits] = terminal_config(merchant, self.world.settings.timeouts.terminal_ms).aids
+            told = AIDRecord(
+                aid=limits.aid, tac_default=limits.tac_default, tac_online=limits.tac_online, tac_denial=limits.tac_denial,
+                contactless_floor_minor=merchant.offline, cvm_limit_minor=limits.cvm_limit,
+            )  # fmt: skip
+            acquirer.set_aid(store, told, **own)
+            acquirer.assign_terminal(store, merchant.terminal, merchant.name)
 
     # -- merchants ----------------------------------------------------------------------------------------------------
 
