@@ -1,11 +1,15 @@
 """Nothing that is shown, kept in clear or repeated in a repr holds a card number, a PIN or a key."""
 
+from dataclasses import replace
+
 import pytest
 
 from shanfu.dialogue import Ask, Keep, advance
+from shanfu.emv import commands
 from shanfu.iso8583 import POS, Message, PosFrame, encode_pos, masked
 from shanfu.store import DictMemory
 from shanfu.terminal import EnterPIN, LoadKeys, MakeMAC, PINEntered, PinPad, Refused, mask_apdu, unionpay_aids
+from tests.terminal.chips import authority, genuine, issues, made
 from tests.terminal.shop import MAK, PAN_DIGITS, PIK, PIN_DIGITS, TMK, Acquirer, Shop, config, declines, lost, yuan
 
 SECRETS = [PAN_DIGITS, PIN_DIGITS, TMK.hex(), PIK.hex(), MAK.hex()]
@@ -30,6 +34,30 @@ def test_events_receipts_and_journals_show_no_secret() -> None:
         said += [repr(event), event.raw.hex(), event.raw.decode("latin-1")]
     assert len(said) > 100
     for secret in SECRETS:
+        assert not [text for text in said if holds(text, secret)], "a secret is shown"
+
+
+@pytest.mark.parametrize("sm2", [False, True])
+def test_neither_do_inserts_swipes_and_approvals_by_the_card(sm2: bool) -> None:
+    """An SM2 certificate has the card number in clear, and a card may verify a PIN that came in clear."""
+    floors = (replace(unionpay_aids(enrolled=True)[0], contactless_floor=10_000),)
+    keys = (authority(sm2=sm2),)
+    shop = Shop(
+        settings=config(aids=floors, ca_keys=keys), card=made(genuine(sm2=sm2, offline_pin="846135", balance_minor=50_000))
+    )
+    shop.typed = ["913577", "846135"]
+    shop.host.plays("0200", issues(after=(commands.put_data(0x9F58, b"\x07", b""),)))
+    receipts = [shop.insert(), shop.pay("30.00"), shop.pay("200.00")]
+    assert [receipt.approved for receipt in receipts] == [True] * 3
+    shop.typed = [PIN_DIGITS]
+    receipts.append(shop.insert(silent_after=2))
+    track = f"{PAN_DIGITS}=30122200000000000"
+    receipts.append(shop.drive(shop.terminal.swipe(track, yuan("5.00"), track1=f"B{PAN_DIGITS}^LIN/YUE^30122200000000000")))
+    assert receipts[-1].approved
+    said = [repr(receipts), repr(shop.terminal.journal.transactions), repr(shop.terminal.parameters())]
+    for event in shop.heard.events:
+        said += [repr(event), event.raw.hex(), event.raw.decode("latin-1")]
+    for secret in (*SECRETS, "846135", "913577"):
         assert not [text for text in said if holds(text, secret)], "a secret is shown"
 
 
