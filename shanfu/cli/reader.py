@@ -15,8 +15,8 @@ from shanfu.cli.console import note
 from shanfu.errors import ConfigError, DecodeError
 
 __all__ = [
-    "TestCardsOnly", "hide", "may_hide_a_number", "open_card", "powered", "reader_option", "record_option", "recorded",
-    "test_bins", "wait_option",
+    "StrangersCard", "TestCardsOnly", "hide", "may_hide_a_number", "open_card", "powered", "reader_option", "record_option",
+    "recorded", "test_bins", "wait_option",
 ]  # fmt: skip
 
 CERTIFICATE = 0x9F46  # ICC Public Key Certificate
@@ -123,6 +123,10 @@ def _check_writable(path: Path) -> None:
         raise ConfigError(f"--record {path}: {fault.strerror}") from fault
 
 
+class StrangersCard(ConfigError):
+    """A card that the sandbox has not issued was to be charged."""
+
+
 class TestCardsOnly:
     """A card that may be charged: as soon as it shows a number that is not of the sandbox's BINs it is put back."""
 
@@ -141,11 +145,11 @@ class TestCardsOnly:
         self._card.power_off()
 
     def answer(self, command: bytes) -> bytes:
-        """Return the answer; ConfigError instead of one that shows a stranger's number."""
+        """Return the answer; StrangersCard instead of one that shows a stranger's number."""
         from shanfu.links import card_numbers
 
         answer: bytes = self._card.answer(command)
         if not all(number.startswith(self._bins) for number in card_numbers(answer)):
             self._card.power_off()
-            raise ConfigError("card: its number is none of the sandbox's: not taken; `shanfu card read` shows such a card")
+            raise StrangersCard("card: its number is none of the sandbox's: not taken; `shanfu card read` shows such a card")
         return answer

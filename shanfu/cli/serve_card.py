@@ -28,14 +28,18 @@ __all__ = ["command"]
     "--port", type=click.IntRange(1, 65534), help="The reader's port [default: vpcd's 35963; its second slot: 35964]."
 )
 @click.option("--profile", help="A card of the sandbox (docs/world.md).")
+@click.option("--misbehave", help="With --profile: how it misbehaves (docs/misbehaving.md).")
+@click.option(
+    "--at", "torn_at", type=click.IntRange(1), default=3, show_default=True, help="The command at which `torn` leaves."
+)
 @click.option("--phone", help="A phone of the sandbox; its hosts must run (`shanfu up`).")
 @click.option("--trace", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="A recorded card.")
 @click.option("--interface", type=click.Choice(["contactless", "contact"]), default="contactless", show_default=True)
 @record_option
 @data_option
 def command(
-    vpcd: bool, listen: bool, tcp_port: int | None, *, host: str, port: int | None, profile: str | None, phone: str | None,
-    trace: Path | None, interface: str, record: Path | None, data: str,
+    vpcd: bool, listen: bool, tcp_port: int | None, *, host: str, port: int | None, profile: str | None,
+    misbehave: str | None, torn_at: int, phone: str | None, trace: Path | None, interface: str, record: Path | None, data: str,
 ) -> int:  # fmt: skip
     """Put a card of the sandbox into a virtual reader (--vpcd), or at an address (--tcp), until interrupted."""
     from shanfu.card import Interface
@@ -45,8 +49,12 @@ def command(
         raise click.UsageError("give --vpcd or --tcp PORT")
     if sum(one is not None for one in (profile, phone, trace)) != 1:
         raise click.UsageError("give one of --profile, --phone and --trace")
+    if misbehave is not None and profile is None:
+        raise click.UsageError("--misbehave is about a card: give its --profile")
     with ExitStack() as here:
         card = here.enter_context(_waved(profile, phone, trace, data=data))
+        if misbehave is not None:
+            card = _bent(card, misbehave, torn_at)
         heard = here.enter_context(recorded(card, record))
         plug = Plug(heard, Interface(interface))
         here.enter_context(_until_interrupted(plug.stop))
@@ -65,6 +73,16 @@ def command(
             note(f"{name}: {difference}")
             return 1
     return 0
+
+
+def _bent(card: Any, name: str, torn_at: int) -> Any:
+    from shanfu.card import MISBEHAVIOURS, Misbehaving
+
+    if name not in MISBEHAVIOURS:
+        raise ConfigError(f"--misbehave {name}: there are {', '.join(MISBEHAVIOURS)}")
+    if MISBEHAVIOURS[name].made:
+        raise ConfigError(f"--misbehave {name}: such a card is made so; docs/misbehaving.md says which of the sandbox's is")
+    return Misbehaving(card, name, at=torn_at)
 
 
 @contextmanager

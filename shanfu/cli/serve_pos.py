@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from shanfu.cli.console import data_option, json_option, lang_option, note, show_json
-from shanfu.cli.reader import TestCardsOnly, record_option, recorded, test_bins
+from shanfu.cli.reader import StrangersCard, TestCardsOnly, record_option, recorded, test_bins
 from shanfu.errors import LinkError
 
 __all__ = ["command"]
@@ -50,7 +50,7 @@ def command(
             keys.renew()
             try:
                 last = _take(till, card, money, record=record)
-            except LinkError as fault:  # it hung up before it said anything
+            except (LinkError, StrangersCard) as fault:  # it hung up before it said anything, or is none of ours
                 note(f"pos: {fault}")
             else:
                 _show(last, lang=lang, as_json=as_json)

@@ -123,12 +123,14 @@ def test_a_card_elsewhere_pays_and_its_trace_is_clear(capsys: pytest.CaptureFixt
 
 
 def test_cards_dial_in_at_a_pos(world: str) -> None:
-    """`serve pos` in a process of its own: the sandbox's card pays, nobody's hangs up, and the third ends it."""
+    """`serve pos` in a process of its own: nobody's hangs up, a stranger's is refused, and the sandbox's pays."""
     command = [sys.executable, "-m", "shanfu.cli", "serve", "pos", "--amount", "5", "--port", "0", "--data", world, "--json"]
-    with subprocess.Popen([*command, "--times", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as pos:
+    with subprocess.Popen([*command, "--times", "3"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as pos:
         assert pos.stderr is not None
         port = int(pos.stderr.readline().rsplit(":", 1)[1])
         socket.create_connection(("127.0.0.1", port)).close()
+        stranger = Plug(strangers_card())
+        threading.Thread(target=stranger.attend, args=(socket.create_connection(("127.0.0.1", port)),), daemon=True).start()
         with open_or_build(world).card("debit") as card:
             plug = Plug(card)
             thread = threading.Thread(target=plug.dial, args=("127.0.0.1", port), daemon=True)
@@ -139,6 +141,7 @@ def test_cards_dial_in_at_a_pos(world: str) -> None:
     assert pos.returncode == Exit.DONE, err
     assert json.loads(out)["outcome"] == "approved"
     assert "card: has hung up" in err
+    assert "its number is none of the sandbox's" in err
 
 
 def test_a_served_card_ends_when_it_is_told_to(world: str) -> None:

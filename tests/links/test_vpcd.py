@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shanfu.card import Interface
 from shanfu.errors import ConfigError, LinkClosed, LinkTimeout
 from shanfu.links import CardDoor, Plug, RemoteCard
+from tests.budget import examples
 from tests.links.chip import Chip
 
 SELECT = bytes.fromhex("00A4040007A000000333010100")
@@ -179,6 +182,34 @@ def test_a_card_that_dials_in_is_waved() -> None:
         with pytest.raises(LinkClosed, match="hung up"):
             card.answer(SELECT)
         card.power_off()  # of a card that is gone: nothing
+
+
+def test_both_slots_of_a_driver_that_dials_are_answered() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    plug, ready = Plug(Chip()), threading.Event()
+    words = {"both_slots": True, "listening": lambda _: ready.set()}
+    thread = threading.Thread(target=plug.listen, args=("127.0.0.1", port), kwargs=words, daemon=True)
+    thread.start()
+    assert ready.wait(5)
+    with socket.create_connection(("127.0.0.1", port)) as first, socket.create_connection(("127.0.0.1", port + 1)) as second:
+        for line, answer in ((first, "3B80800101"), (second, "00")):
+            for _ in range(2):
+                say(line, "04")
+                assert hear(line) == answer
+    plug.stop()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+@settings(max_examples=examples(15, heavy=3_000), deadline=None)
+@given(st.lists(st.binary(max_size=20).filter(lambda body: body != b"\4"), max_size=6), st.binary(max_size=2))
+def test_whatever_a_reader_says_the_card_stays(bodies: list[bytes], left_over: bytes) -> None:
+    with attending(Chip()) as (line, _):
+        say(line, *(body.hex() for body in bodies), "01", SELECT.hex())
+        answers = [hear(line) for body in [*bodies, SELECT] if len(body) != 1]
+        assert answers[-1] == "A00000033301019000"
+        line.sendall(left_over)  # and hangs up inside a message
 
 
 def test_a_card_comes_back_to_a_reader_that_was_away() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import apdu
 from shanfu.card import Card, Interface
 from shanfu.cli.main import Exit, _run
 from shanfu.emv import PPSE, parse_ppse
@@ -173,3 +174,14 @@ def test_without_the_daemon(pcscd: Daemon, capsys: pytest.CaptureFixture[str]) -
             assert "no pcscd answers; start it" in capsys.readouterr().err
         finally:
             pcscd.start()
+
+
+def test_the_benchmark_says_its_figures(pcscd: Daemon) -> None:  # noqa: F811
+    pcscd.stop()
+    try:
+        first, second = apdu.rows(0.1)
+    finally:
+        pcscd.start()
+    assert (first["unit"], first["rule"]) == ("µs", "ours at most")
+    assert 0 < first["ours"] < first["other"]  # forty milliseconds of waiting for an acknowledgement
+    assert second["ours"] > second["other"] > 0
