@@ -27,7 +27,9 @@ from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 __all__ = ["Admitted", "Tap", "admit", "tap", "transaction_values"]
 
 Admitted = dict[AIDParameters, TTQ]
-FROM_CARD = frozenset({0x82, 0x9F10, 0x9F26, 0x9F27, 0x9F36, 0x9F63})  # a card does not speak for the terminal in field 55
+FROM_CARD = frozenset(
+    {0x82, 0x9F10, 0x9F26, 0x9F27, 0x9F36, 0x9F63, 0x9F74}
+)  # a card does not speak for the terminal in field 55
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

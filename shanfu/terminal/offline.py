@@ -33,6 +33,7 @@ from shanfu.terminal.risk import on_exception_file
 __all__ = ["approve_offline", "may_wait", "offline_possible", "prove"]
 
 APPROVED_OFFLINE = b"Y1"  # 8A (EMV B4 A6)
+CASH_CODE = 0x9F74  # JR/T 0025.13: which issuer lets the balance be spent; goes into the upload
 NO_BATCH = "000000"
 ONE_VALUE = (0x57, 0x5A, 0x5F24)  # JR/T 0025.12 7.2: twice in records ends the transaction; the answer to GPO must agree
 CAN_WAIT = frozenset({Reason.HOST_UNREACHABLE, Reason.NO_ANSWER})
@@ -62,6 +63,8 @@ def prove(desk: Desk, tap: Tap, *, host: bool) -> Dialogue[Tap | Ending]:
     if twice:
         raise DecodeError("differs from the answer to GPO", path=f"{twice[0]:X}", spec="JR/T 0025.12 7.2")
     check_lengths(values)
+    if CASH_CODE in values:
+        tap = replace(tap, card=replace(tap.card, tags={**told, CASH_CODE: values[CASH_CODE]}))
     known = {**values, **tap.card.tags, **tap.values}
     return _judge(desk, tap, known, marked=marked, host=host)
 

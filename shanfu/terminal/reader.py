@@ -79,6 +79,9 @@ class Reader:
         if self._silent == 0:
             raise LinkTimeout("the card does not answer any more")
         answer = self._cards[0].answer(command)
+        if not answer:  # not even a status word: nobody is there any more
+            self.remove()
+            raise LinkClosed("the card has left the field")
         self._silent = None if self._silent is None else self._silent - 1
         self._tear = None if self._tear is None else self._tear - 1
         if self._tear is not None and self._tear <= 0:

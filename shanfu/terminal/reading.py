@@ -20,7 +20,9 @@ from shanfu.terminal.outcome import Reason
 __all__ = ["Records", "initiate", "read_chip", "read_records"]
 
 MANDATORY = (0x5F24, 0x5A, 0x8C, 0x8D)  # EMV B3 7.2
-LENGTHS = {0x5F24: 3, 0x5F25: 3, 0x5F34: 1, 0x5F28: 2, 0x9F07: 2, 0x9F08: 2, 0x9F42: 2, 0x9F14: 1, 0x9F23: 1}  # EMV B3 A1
+LENGTHS = {  # EMV B3 A1; 9F63 JR/T 0025.12, 9F74 JR/T 0025.13
+    0x5F24: 3, 0x5F25: 3, 0x5F34: 1, 0x5F28: 2, 0x9F07: 2, 0x9F08: 2, 0x9F42: 2, 0x9F14: 1, 0x9F23: 1, 0x9F63: 16, 0x9F74: 6,
+}  # fmt: skip
 ACTION_CODES = (0x9F0D, 0x9F0E, 0x9F0F)  # five bytes each
 PAYMENT_FILES = range(1, 11)  # EMV B3 5.3.2.2: SFI 1 to 10 are read as templates 70, the others belong to the scheme or issuer
 NO_CASH = b"\0"  # 9F7A: e-cash in the slot is not taken

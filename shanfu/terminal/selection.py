@@ -27,6 +27,7 @@ Choose = Callable[[Sequence[str]], int | None]
 DIRECTORY_RECORDS = 16  # EMV B1 12.2.3 sets no end; no card has as many applications
 OCCURRENCES = 8  # how many applications under one partial AID are asked for
 CONSENT = 0x80  # EMV B1 table 48: b8 of 87, not to be selected without the cardholder's confirmation
+AID_BYTES = range(5, 17)  # EMV B1 12.2.1
 BLOCKED_CARD = StatusWord.FUNCTION_NOT_SUPPORTED
 
 
@@ -105,7 +106,7 @@ def _by_aids(desk: Desk) -> Dialogue[list[Application] | Ending]:
             if answer.sw not in (StatusWord.OK, StatusWord.BLOCKED_FILE):
                 break
             fci = FCI.parse(answer.data) if answer.data else None
-            if fci is None or fci.df_name in found:
+            if fci is None or fci.df_name in found or len(fci.df_name) not in AID_BYTES:
                 break
             # EMV B1 12.3.3 step 5: a blocked application (6283) is passed over
             if answer.ok and matches(fci.df_name, limits.aid, partial=not limits.exact):

@@ -285,6 +285,24 @@ def test_an_offline_decline_by_the_terminals_rules() -> None:
     assert [m.mti for m in at.host.asked] == ["0800"]
 
 
+OVERSIZED = [  # values that would not fit into field 55, or anywhere
+    {
+        "B2021C": lambda reply: (
+            b"\x70\x81" + bytes((len(reply) - 4 + 103,)) + reply[2:-2] + b"\x9f\x63\x64" + bytes(100) + b"\x90\0"
+        )
+    },
+    {"AE": lambda reply: b"\x80\x81\x8b\x80\0\1" + bytes(8) + b"\x07" + bytes(127) + b"\x90\0"},
+    {"A4": lambda reply: b"\x6f\x6b\x84\x64" + bytes.fromhex("A0000003330101") + bytes(93) + b"\xa5\x03\x9f\x11\0\x90\0"},
+]
+
+
+@pytest.mark.parametrize("bends", OVERSIZED)
+def test_oversized_answers_end_the_payment(bends: dict[str, Bend]) -> None:
+    at = shop(bends=bends)
+    assert at.insert().reason in (R.CARD_DATA, R.NO_APPLICATION)
+    assert [m.mti for m in at.host.asked] == ["0800"]
+
+
 STEPS = ["A4", "B2", "A8", "AE", "82", "88"]
 
 

@@ -58,7 +58,7 @@ def test_the_upload_carries_the_tc() -> None:
     fixed = {3: "000000", 4: "000000003000", 11: stan, 22: "072", 60: "36000007000600"}
     assert {number: upload.fields[number] for number in fixed} == fixed
     tags = decode_field55(upload.binary(55))
-    assert (tags[0x9F27].hex(), tags[0x8A]) == ("40", b"Y1")
+    assert (tags[0x9F27].hex(), tags[0x8A], tags[0x9F74]) == ("40", b"Y1", b"ECC001")
     kept = at.terminal.journal.find(stan)
     assert (kept.upload_due, kept.rrn) == (False, f"{2:012d}")
 
