@@ -32,6 +32,14 @@ Objects = list[tuple[int, bytes]]
 Bend = Callable[[bytes, ResponseAPDU], ResponseAPDU]  # (command, what the card answered) -> what it says it answered
 
 
+def _straight(_: bytes, response: ResponseAPDU) -> ResponseAPDU:
+    return response
+
+
+def _no_bend() -> Bend:
+    return _straight
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misbehaviour:
     """What is wrong, in words, and how: `profile` before the card is made, `bend` (a fresh one a card) afterwards."""
@@ -39,9 +47,14 @@ class Misbehaviour:
     en: str
     zh: str
     profile: Callable[[CardProfile], CardProfile] = lambda profile: profile
-    bend: Callable[[], Bend] = lambda: _straight
+    bend: Callable[[], Bend] = _no_bend
     tears: bool = False
     slow: bool = False
+
+    @property
+    def made(self) -> bool:
+        """Whether the card itself is made so, and answers as it is."""
+        return not (self.tears or self.slow) and self.bend is _no_bend
 
 
 class Misbehaving:
@@ -88,10 +101,6 @@ class Misbehaving:
         if len(raw) < 2 or len(command) < 2:
             return raw
         return bytes(self._bend(command, ResponseAPDU.parse(raw)))
-
-
-def _straight(_: bytes, response: ResponseAPDU) -> ResponseAPDU:
-    return response
 
 
 def _edits(instructions: Iterable[int], edit: Callable[[Objects], Objects]) -> Callable[[], Bend]:

@@ -1,6 +1,6 @@
 """The card reader as a peer: it powers the card that lies in its field or slot and carries one APDU there and back.
 
-A card that is not there, or that has no antenna or no contacts, is silent (LinkTimeout), as is one that stops answering. A card
+A card that is not there, or that has no antenna or no contacts, is silent (LinkTimeout), as is one that stops answering or answers without a status word. A card
 that is taken away is gone from that APDU on (LinkClosed): whether it carried the last command out, the terminal cannot know.
 Two cards in one field disturb one another and none is read (TwoCards). `tear_after` and `silent_after` make a card leave
 or fall silent by itself after so many commands, for those who want to see a torn tap or a half-read chip.
@@ -79,9 +79,8 @@ class Reader:
         if self._silent == 0:
             raise LinkTimeout("the card does not answer any more")
         answer = self._cards[0].answer(command)
-        if not answer:  # not even a status word: nobody is there any more
-            self.remove()
-            raise LinkClosed("the card has left the field")
+        if not answer:  # not even a status word
+            raise LinkTimeout("the card does not answer any more")
         self._silent = None if self._silent is None else self._silent - 1
         self._tear = None if self._tear is None else self._tear - 1
         if self._tear is not None and self._tear <= 0:
