@@ -1,7 +1,8 @@
 """The card reader as a peer: it powers the card that lies in its field or slot and carries one APDU there and back.
 
-A card that is not there, or that has no antenna or no contacts, is silent (LinkTimeout), as is one that stops answering or answers without a status word. A card
-that is taken away is gone from that APDU on (LinkClosed): whether it carried the last command out, the terminal cannot know.
+A card that is not there, or that has no antenna or no contacts, is silent (LinkTimeout), as is one that stops answering or
+whose answer has not even a status word. A card that is taken away is gone from that APDU on (LinkClosed): whether it carried
+the last command out, the terminal cannot know.
 Two cards in one field disturb one another and none is read (TwoCards). `tear_after` and `silent_after` make a card leave
 or fall silent by itself after so many commands, for those who want to see a torn tap or a half-read chip.
 

@@ -24,7 +24,7 @@ def swipe(at: Shop, track2: str = CHIP, *, track1: str = "", text: str = "12.34"
 def test_after_a_failed_chip_the_stripe_pays_online_with_pin() -> None:
     at = shop()
     failed = at.insert()
-    assert (failed.outcome, failed.reason, failed.ui) == (Outcome.TRY_ANOTHER_INTERFACE, R.CARD_DATA, UI.USE_STRIPE)
+    assert (failed.outcome, failed.reason, failed.ui) == (Outcome.TRY_ANOTHER_INTERFACE, R.CHIP_SILENT, UI.USE_STRIPE)
     receipt = swipe(at, track1=TRACK_1)
     assert (receipt.approved, receipt.entry_mode, receipt.interface) == (True, "021", "stripe")
     assert at.steps == ["pad EnterPIN", "pad MakeMAC", "keep transaction", "host 0200", "pad CheckMAC", "keep transaction"]

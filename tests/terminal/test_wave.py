@@ -78,7 +78,7 @@ ENDINGS = [  # what the card answers,                      outcome,          rea
     ([b"\x6a\x81"],                                        END,              R.APPLICATION_REFUSED, UI.TRY_ANOTHER_CARD),
     ([b"\x90\x00"],                                        END,              R.CARD_DATA,           UI.TRY_ANOTHER_CARD),
     ([b"\x12\x34"],                                        END,              R.CARD_DATA,           UI.TRY_ANOTHER_CARD),
-    ([b""],                                                END,              R.CARD_DATA,           UI.TRY_ANOTHER_CARD),
+    ([b""],                                                INSERT,           R.NO_CARD,             UI.INSERT_CARD),
     ([PPSE_OK, b"\x62\x83"],                               INSERT,           R.NO_APPLICATION,      UI.OTHER_INTERFACE),
     ([PPSE_OK, b"\x6a\x82"],                               INSERT,           R.NO_APPLICATION,      UI.OTHER_INTERFACE),
     ([PPSE_OK, adf(None)],                                 INSERT,           R.NO_APPLICATION,      UI.OTHER_INTERFACE),
