@@ -14,12 +14,13 @@ import pytest
 from benchmarks import apdu
 from shanfu.card import Card, Interface
 from shanfu.cli.main import Exit, _run
-from shanfu.emv import PPSE, parse_ppse
+from shanfu.emv import PPSE, TVR, decode_field55, parse_ppse
 from shanfu.errors import LinkClosed, LinkError, LinkTimeout
 from shanfu.iso7816 import ResponseAPDU, parse
 from shanfu.links import PCSCCard, Plug, Recorded, list_readers
 from tests.readers.daemon import SYSTEM_PYTHON, Daemon, pcscd  # noqa: F401
-from tests.terminal.shop import Shop, card
+from tests.terminal.chips import authority, genuine, issues, made
+from tests.terminal.shop import Shop, card, config
 
 OUTSIDER = Path(__file__).with_name("outsider.py")
 AID = "A000000333010101"
@@ -91,6 +92,17 @@ def test_our_terminal_is_paid_by_the_card_in_a_reader(pcscd: Daemon) -> None:  #
             receipt = shop.pay("12.34")
             assert receipt.approved
         assert receipt.atc == "0003"
+
+
+def test_our_terminal_takes_an_inserted_card_of_t0(pcscd: Daemon) -> None:  # noqa: F811
+    """The whole contact flow: directory, records, certificates, two cryptograms, with GET RESPONSE under each of them."""
+    with lying(pcscd, made(genuine()), Interface.CONTACT), PCSCCard(pcscd.reader) as it:
+        shop = Shop(settings=config(ca_keys=(authority(),)), card=it)  # type: ignore[arg-type]
+        shop.host.plays("0200", issues())
+        receipt = shop.insert()
+    assert (receipt.approved, receipt.interface, receipt.entry_mode, receipt.atc) == (True, "contact", "051", "0001")
+    tvr = TVR.parse(decode_field55(shop.host.asked[-1].binary(55))[0x95])
+    assert not tvr & (TVR.ODA_NOT_PERFORMED | TVR.CDA_FAILED | TVR.DDA_FAILED | TVR.SDA_FAILED)
 
 
 @pytest.mark.parametrize("interface", list(Interface))
