@@ -18,7 +18,7 @@ from shanfu.errors import ConfigError
 
 __all__ = ["command"]
 
-GROUPS = ("apdu", "codec", "crypto", "auth", "tap", "token", "store")
+GROUPS = ("apdu", "codec", "contact", "crypto", "auth", "tap", "token", "store")
 Row = dict[str, Any]  # name, ours, other, unit, ratio, goal, holds, rule, note
 
 SIGNS = {"ratio at least": "≥", "ratio at most": "≤", "ours at most": "≤"}

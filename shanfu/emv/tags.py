@@ -245,7 +245,7 @@ _ROWS: Final = (
     Tag(0x9F43, "n",   1,  4,   "C", "", "70 77", "Application Reference Currency Exponent", "应用参考货币指数", "EMV B3 A1"),
     Tag(0x9F44, "n",   1,  1,   "C", "", "70 77", "Application Currency Exponent", "应用货币指数", "EMV B3 A1"),
     Tag(0x9F45, "b",   2,  2,   "C", "", "", "Data Authentication Code", "数据认证码", "EMV B3 A1"),
-    Tag(0x9F46, "b",   0,  248, "C", "", "70 77", "ICC Public Key Certificate", "IC卡公钥证书", "EMV B3 A1"),
+    Tag(0x9F46, "b",   0,  248, "C", "S", "70 77", "ICC Public Key Certificate", "IC卡公钥证书", "EMV B3 A1"),
     Tag(0x9F47, "b",   1,  3,   "C", "", "70 77", "ICC Public Key Exponent", "IC卡公钥指数", "EMV B3 A1"),
     Tag(0x9F48, "b",   0,  248, "C", "", "70 77", "ICC Public Key Remainder", "IC卡公钥余项", "EMV B3 A1"),
     Tag(0x9F49, "b",   0,  252, "C", "", "70 77", "Dynamic Data Authentication DOL (DDOL)", "动态数据认证DOL", "EMV B3 A1"),

@@ -18,8 +18,6 @@ from shanfu.pan import Ranges, overwrite
 __all__ = ["explain_apdu", "explain_values", "mask_apdu"]
 
 SECRET_INS = frozenset({0x20, 0x24, 0xD8, 0xDA, 0xDC, 0xE2})  # VERIFY, PIN CHANGE, PUT KEY, PUT DATA, UPDATE RECORD, STORE DATA
-# An SM2 certificate says its card number in clear (JR/T 0025.17: content and signature), so none is shown
-NAMES_OWNER = frozenset({0x9F46})
 
 
 def mask_apdu(raw: bytes, *, response: bool) -> tuple[bytes, Ranges]:
@@ -46,9 +44,7 @@ def _command_ranges(raw: bytes) -> list[tuple[int, int]]:
 def _response_ranges(raw: bytes) -> list[tuple[int, int]]:
     body = raw[:-2]
     try:
-        objects = parse(body)
-        owners = [node for node in objects.walk() if node.tag in NAMES_OWNER and node.value]
-        return sensitive_spans(objects) + [(n.value_offset, n.value_offset + len(n.value)) for n in owners]
+        return sensitive_spans(parse(body))
     except DecodeError:
         return [(0, len(body))]
 
@@ -76,6 +72,4 @@ def explain_values(values: Mapping[int, bytes]) -> dict[str, str]:
 
 def _element(tag: int, value: bytes) -> str:
     row = describe_tag(tag)
-    if tag in NAMES_OWNER:
-        return f"{row.name if row else ''}: {'*' * (2 * len(value))}"
     return f"{row.name if row else 'not in the dictionary'}: {masked_hex(tag, value)}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import auth, codec, crypto, measure, store, tap, token
+from benchmarks import auth, codec, contact, crypto, measure, store, tap, token
 from shanfu.cli import bench
 from tests.postgres import binaries
 
@@ -33,7 +33,7 @@ def well_formed(rows: list[dict[str, Any]]) -> None:
             assert row["ratio"] == row["ours"] / row["other"]
 
 
-@pytest.mark.parametrize("group", [codec, crypto, tap], ids=["codec", "crypto", "tap"])
+@pytest.mark.parametrize("group", [codec, contact, crypto, tap], ids=["codec", "contact", "crypto", "tap"])
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")  # the peers' TripleDES
 def test_a_group(group: ModuleType) -> None:
     well_formed(group.rows(TINY_S))
