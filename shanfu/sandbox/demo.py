@@ -102,9 +102,11 @@ class Stage:
         self._refundable: Receipt | None = None
 
     def sign_in(self) -> None:
-        """Open the shop: the terminal gets its batch and its keys."""
-        with tcp_till(self.world, SHOP, keypad=lambda _: None, feeds={}) as till:
-            till.sign_in()
+        """Open the shops: each terminal gets its batch, its keys, and those of the certification authority."""
+        for shop in (SHOP, METRO):
+            with self._till(shop, {}) as till:
+                till.sign_in()
+                till.do(till.terminal.download())
         self._quiet()
 
     def pay(self, amount: str, *, card: str = "debit", pin: str | None = PIN) -> Outcome:
@@ -181,7 +183,6 @@ class Stage:
         """Wave an e-cash card where small amounts ask nobody; in the evening the terminal hands the card's word in."""
         ends, feeds = EventEnds(self.world), dict[str, list[Event]]()
         with self._till(METRO, feeds) as till, self.world.card("cash") as chip:
-            till.sign_in()
             till.present(chip)
             receipt = till.do(till.terminal.pay(_money(METRO, amount)))
             till.take_away()

@@ -39,15 +39,17 @@ Code = ManagementCode
 
 def download(desk: Desk) -> Dialogue[Receipt]:
     """Fetch keys and parameters now."""
-    reason = (yield from _fetch_keys(desk)) or (yield from _fetch_aids(desk))
-    if reason is not None:
-        return declined(desk, "download", reason)
+    for flag, fetch in WANTED:
+        reason = yield from fetch(desk)
+        if reason is not None:
+            return declined(desk, "download", reason)
+        yield from desk.journal.keep_state(**{flag: False})
     return replace(blank(desk, "download"), outcome=Outcome.APPROVED)
 
 
 def fetch_wanted(desk: Desk) -> Dialogue[None]:
     """Fetch what the last sign-in said is new; what fails is told, and asked for again at the next sign-in's word."""
-    for flag, fetch in (("wants_keys", _fetch_keys), ("wants_parameters", _fetch_aids)):
+    for flag, fetch in WANTED:
         if not getattr(desk.journal.state, flag):
             continue
         reason = yield from fetch(desk)
@@ -147,3 +149,6 @@ def _ask(desk: Desk, code: ManagementCode, de62: bytes = b"") -> Dialogue[bytes 
         return Reason.ACQUIRER_DECLINED
     held = answer.message.fields.get(62)
     return held if isinstance(held, bytes) else b""
+
+
+WANTED = (("wants_keys", _fetch_keys), ("wants_parameters", _fetch_aids))

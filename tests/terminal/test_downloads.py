@@ -137,6 +137,19 @@ def test_the_sign_in_says_what_is_new(digit: int, fetched: list[str]) -> None:
     assert codes(at) == ["003", *fetched], "once"
 
 
+def test_what_was_downloaded_already_is_not_wanted_any_more() -> None:
+    at = shop()
+    at.host.script.clear()
+    at.host.plays("0800", lambda host, request: hand_out(host, request, requirement=4))
+    for mti in ("0800", "0820"):
+        at.host.plays(mti, *[hand_out] * 12)
+    at.drive(at.terminal.sign_in())
+    at.drive(at.terminal.download())
+    before = codes(at)
+    assert at.pay().approved
+    assert codes(at) == before
+
+
 def test_a_download_that_fails_stands_in_nobodys_way() -> None:
     at = shop()
     at.host.script.clear()
