@@ -8,7 +8,9 @@ that payment's way. A key whose check sum is wrong is refused by name and the ot
 Sources: UnionPay terminal parameter download (public implementations), EMV B2 11.2.2 (check sum).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from shanfu.dialogue import Dialogue
 from shanfu.errors import ConfigError, DecodeError, IntegrityError, KeyUseError
@@ -35,6 +37,7 @@ __all__ = ["download", "fetch_wanted"]
 
 QUERIES = 20  # how often "more follow" is believed
 Code = ManagementCode
+T = TypeVar("T")
 
 
 def download(desk: Desk) -> Dialogue[Receipt]:
@@ -58,19 +61,27 @@ def fetch_wanted(desk: Desk) -> Dialogue[None]:
         yield from desk.journal.keep_state(**{flag: False})
 
 
-def _fetch_keys(desk: Desk) -> Dialogue[Reason | None]:
-    names: list[CAKeyName] = []
+def _listed(desk: Desk, code: ManagementCode, parse: Callable[[bytes], tuple[Sequence[T], bool]]) -> Dialogue[list[T] | Reason]:
+    """Ask what there is until nothing more follows."""
+    names: list[T] = []
     for _ in range(QUERIES):
-        raw = yield from _ask(desk, Code.CA_KEY_QUERY, encode_query(len(names)))
+        raw = yield from _ask(desk, code, encode_query(len(names)))
         if isinstance(raw, Reason):
             return raw
         try:
-            some, more = parse_ca_key_list(raw)
+            some, more = parse(raw)
         except DecodeError:
             return Reason.UNREADABLE_ANSWER
         names += some
         if not (more and some):
             break
+    return names
+
+
+def _fetch_keys(desk: Desk) -> Dialogue[Reason | None]:
+    names = yield from _listed(desk, Code.CA_KEY_QUERY, parse_ca_key_list)
+    if isinstance(names, Reason):
+        return names
     worst: Reason | None = None
     for name in names:
         worst = (yield from _fetch_key(desk, name)) or worst
@@ -103,18 +114,9 @@ def _fetch_key(desk: Desk, name: CAKeyName) -> Dialogue[Reason | None]:
 
 
 def _fetch_aids(desk: Desk) -> Dialogue[Reason | None]:
-    names: list[bytes] = []
-    for _ in range(QUERIES):
-        raw = yield from _ask(desk, Code.CHIP_PARAMETERS_QUERY, encode_query(len(names)))
-        if isinstance(raw, Reason):
-            return raw
-        try:
-            some, more = parse_aid_list(raw)
-        except DecodeError:
-            return Reason.UNREADABLE_ANSWER
-        names += some
-        if not (more and some):
-            break
+    names = yield from _listed(desk, Code.CHIP_PARAMETERS_QUERY, parse_aid_list)
+    if isinstance(names, Reason):
+        return names
     worst: Reason | None = None
     for name in names:
         worst = (yield from _fetch_aid(desk, name)) or worst
