@@ -27,6 +27,7 @@ class TerminalLine:
     processing_code: str
     amount_minor: int
     state: str
+    to_upload: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def _terminal_lines(world: World, date: str) -> list[TerminalLine]:
                 processing_code=CODES[line.kind],
                 amount_minor=line.amount_minor,
                 state=line.state.value,
+                to_upload=line.to_upload,
             )
             for line in journal.lines(merchant.id, merchant.terminal)
             if line.kind in CODES and line.business_date == date

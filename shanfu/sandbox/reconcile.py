@@ -25,6 +25,7 @@ class Verdict(StrEnum):
     STATE_DIFFERS = "state differs"
     DATE_DIFFERS = "date differs"
     OPEN = "no answer yet"
+    TO_UPLOAD = "to be uploaded yet"
     POSITION = "net position differs"
     LEDGER = "ledger differs"
 
@@ -110,8 +111,10 @@ def _judge(here: Line | None, there: Line | None) -> Verdict | None:
     mine, theirs = moves(here) if here else 0, moves(there) if there else 0
     if not mine and not theirs:
         return None
-    if here is None or there is None:
-        return Verdict.ONLY_HERE if here else Verdict.ONLY_THERE
+    if there is None:
+        return Verdict.TO_UPLOAD if getattr(here, "to_upload", False) else Verdict.ONLY_HERE
+    if here is None:
+        return Verdict.ONLY_THERE
     if not mine or not theirs:
         return Verdict.STATE_DIFFERS
     if here.currency != there.currency:

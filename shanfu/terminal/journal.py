@@ -151,6 +151,7 @@ class JournalLine:
     business_date: str
     state: State
     needs_reconciliation: bool
+    to_upload: bool = False  # the card has approved it, and nobody else has heard of it yet
 
 
 class Journal:
@@ -288,6 +289,7 @@ class Journal:
                 business_date=t.business_date or t.date,
                 state=t.state,
                 needs_reconciliation=t.needs_reconciliation,
+                to_upload=t.upload_due,
             )
 
 

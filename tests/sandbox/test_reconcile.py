@@ -14,6 +14,7 @@ class L:
     business_date: str = "20261122"
     currency: str = "156"
     processing_code: str = "000000"
+    to_upload: bool = False
     name: str = "1122150405.000017.99012900.99012900"
 
 
@@ -33,6 +34,7 @@ ROWS = [
     (L("APPROVED"), L("APPROVED", processing_code="200000"),                          Verdict.AMOUNT_DIFFERS),
     (L("APPROVED"), L("APPROVED", currency="344"),                                    Verdict.CURRENCY_DIFFERS),
     (L("APPROVED"), L("APPROVED", business_date="20261123"),                          Verdict.DATE_DIFFERS),
+    (L("APPROVED", to_upload=True), None,                                             Verdict.TO_UPLOAD),
     (L("WAITING"),  L("APPROVED"),                                                    Verdict.OPEN),
 ]
 # fmt: on
