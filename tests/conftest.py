@@ -14,12 +14,11 @@ import pytest
 
 from tests.budget import HEAVY, PROMISED
 
-SLOW = ("tests/journeys/", "tests/simulation/", "tests/test_docs.py", "tests/cli/test_tap.py", "tests/cli/test_token.py",
-        "tests/cli/test_wallet.py", "tests/cli/test_bank.py", "tests/cli/test_card.py", "tests/cli/test_insert.py", "tests/readers/",
-        "tests/links/test_process.py",
-        "tests/store/", "tests/benchmarks/", "tests/wallet/test_kill.py", "tests/wallet/test_with_cloud.py",
-        "test_databases.py", "test_any_order.py", "test_bad_bytes.py",
-        "tests/web/test_process.py")  # fmt: skip
+SLOW = ("tests/journeys/", "tests/simulation/", "tests/readers/", "tests/test_docs.py", "tests/cli/test_bank.py",
+        "tests/cli/test_card.py", "tests/cli/test_insert.py", "tests/cli/test_tap.py", "tests/cli/test_token.py",
+        "tests/cli/test_wallet.py", "tests/links/test_process.py", "tests/store/", "tests/benchmarks/",
+        "tests/wallet/test_kill.py", "tests/wallet/test_with_cloud.py", "test_databases.py", "test_any_order.py",
+        "test_bad_bytes.py", "tests/web/test_process.py")  # fmt: skip
 PASSING = re.compile(r"(\d+) passing.*?(\d+) invalid")
 
 
