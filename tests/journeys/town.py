@@ -101,6 +101,27 @@ class Town:
             self.till(merchant).reader.present(held, tear_after=tear_after)
             return self.do(merchant, lambda it: it.terminal.pay(money(merchant, amount)))
 
+    def insert(
+        self, card: str = "debit", merchant: str = "teahouse", *, amount: str = "12.34", pins: tuple[str | None, ...] = (PIN,),
+        dead: bool = False,
+    ) -> Receipt:  # fmt: skip
+        """Put a card into the slot and pay; a `dead` chip answers nothing."""
+        self.typed = list(pins)
+        with self.world.card(card) as held:
+            self.till(merchant).insert(held, dead=dead)
+            try:
+                return self.do(merchant, lambda it: it.terminal.insert(money(merchant, amount)))
+            finally:
+                self.till(merchant).take_away()
+
+    def swipe(
+        self, card: str = "debit", merchant: str = "teahouse", *, amount: str = "12.34", pin: str | None = PIN
+    ) -> Receipt:
+        """Draw a card's stripe through the reader."""
+        self.typed = [pin]
+        stripe = self.world.stripe(card)
+        return self.do(merchant, lambda it: it.terminal.swipe(stripe, money(merchant, amount)))
+
     def balance(self, card: str = "debit", merchant: str = "teahouse", *, pin: str | None = PIN) -> Receipt:
         self.typed = [pin]
         with self.world.card(card) as held:
