@@ -15,6 +15,7 @@ Source: an open field table of the interbank dialect, public terminal implementa
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from shanfu.errors import DecodeError, Fault, ProtocolError
@@ -73,6 +74,7 @@ class TokenBlock:
         return f"TokenBlock(token={token}, expiry=****, {rest})"
 
     @classmethod
+    @lru_cache(maxsize=1024)  # what the service says of a token, its issuer says again
     def parse(cls, raw: bytes) -> "TokenBlock":
         """Read the value of usage TK; DecodeError when it breaks off or holds other than ASCII in a known tag."""
         tag_width, length_width = TK_WIDTHS
