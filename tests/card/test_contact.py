@@ -372,7 +372,7 @@ HEADS = [bytes.fromhex(text) for text in (
 FULL = certified("1024", replace(USED, offline_pin="1234"))
 
 
-@settings(max_examples=examples(60, heavy=10_000), deadline=None)
+@settings(max_examples=examples(60, heavy=3_000), deadline=None)
 @given(
     st.sampled_from(["selected", "opened", "online", "ended", "completed"]),
     st.lists(st.builds(lambda head, body: head + body, st.sampled_from(HEADS), st.binary(max_size=40)), max_size=5),

@@ -59,7 +59,7 @@ def test_what_a_phone_tells_of_its_own_verification() -> None:
     assert (bytes(verdict.ctq).hex(), bytes(verdict.cvr).hex()) == ("0080", "03a40000")
 
 
-@settings(max_examples=examples(200, heavy=20_000), deadline=None)
+@settings(max_examples=examples(200, heavy=8_000), deadline=None)
 @given(st.binary(min_size=4, max_size=4), st.binary(min_size=6, max_size=6), st.booleans(), st.integers(0, 3))
 def test_whatever_is_asked(ttq: bytes, amount: bytes, new_card: bool, pin_tries: int) -> None:
     """JR/T 0025.12: an answer is ARQC or AAC, byte 2 b4-b1, byte 3 b8 and b4-b1 and byte 4 of the CVR stay 0."""
