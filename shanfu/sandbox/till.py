@@ -62,10 +62,10 @@ class Till:
     def _ask_card(self, command: bytes) -> bytes:
         return self._used.ask(command)
 
-    def insert(self, card: PresentedCard, *, dead: bool = False) -> None:
-        """Put a card into the slot; a `dead` chip answers nothing."""
+    def insert(self, card: PresentedCard, *, dead: bool = False, tear_after: int | None = None) -> None:
+        """Put a card into the slot; a `dead` chip answers nothing, `tear_after` so many commands the card is pulled."""
         self._used = self.slot
-        self.slot.present(card, silent_after=0 if dead else None)
+        self.slot.present(card, silent_after=0 if dead else None, tear_after=tear_after)
 
     def present(self, card: Card | HostCard) -> None:
         """Hold a card or a phone into the field; a card without an antenna stays silent there."""

@@ -3,6 +3,7 @@
 from shanfu.iso8583 import decode_pos
 from tests.journeys.judge import reconciled
 from tests.journeys.town import Town
+from tests.journeys.wires import harm, on
 
 
 def sent(town: Town) -> list[str]:
@@ -43,6 +44,19 @@ def test_over_the_limit_the_bank_is_asked_and_the_kept_word_goes_first(town: Tow
     assert sent(town) == []
     town.tap("cash", "metro", amount="30.01")
     assert sent(town)[:2] == ["0320", "0200"]
+    town.drain()
+    assert cash(town) == opening - 300
+    town.close_tills()
+    reconciled(town.world)
+
+
+def test_an_upload_whose_answer_is_lost_comes_again_and_is_booked_once(town: Town) -> None:
+    opening = ready(town)
+    assert town.tap("cash", "metro", amount="3.00", pin=None).approved
+    lost = harm(town, "silent", on("acquirer>terminal", "0330"))
+    town.settle("metro")
+    assert lost.hits == 1
+    assert town.settle("metro").approved
     town.drain()
     assert cash(town) == opening - 300
     town.close_tills()

@@ -2,9 +2,15 @@
 
 import pytest
 
+from shanfu.issuer import ScriptKind
+from shanfu.sandbox import PIN
 from tests.journeys.judge import judge
 from tests.journeys.test_outcomes import moves, said
 from tests.journeys.town import Town
+from tests.journeys.wires import harm, on
+
+LIMIT = {"tag": 0x9F78, "value": bytes.fromhex("000000020000")}
+COMMANDS = 22  # more than an insert has: the last rounds pull nothing
 
 # fmt: off
 #  card            merchant    amount     PINs typed    end                  code  account         moved
@@ -14,6 +20,8 @@ INSERTS = [
   ("debit",        "bookshop", "12.34",   ("654321",),  "acquirer-declined", "55", "",             0),
   ("debit-sm4",    "teahouse", "12.34",   ("123456",),  "approved",          "00", "lin-yue/156",  -1_234),
   ("contact-only", "kiosk",    "12.34",   ("123456",),  "approved",          "00", "lin-yue/156",  -1_234),
+  ("cash",         "teahouse", "12.34",   ("123456",),  "approved",          "00", "hu-jie/156",   -1_234),  # its own PIN
+  ("cash",         "teahouse", "12.34",   ("654321", "123456"), "approved",  "00", "hu-jie/156",   -1_234),
   ("poor",         "teahouse", "1.01",    ("123456",),  "acquirer-declined", "51", "",             0),
   ("lost",         "teahouse", "12.34",   ("123456",),  "acquirer-declined", "41", "",             0),
 ]
@@ -44,4 +52,52 @@ def test_a_stripe_pays_only_after_its_chip_has_failed(town: Town) -> None:
     assert said(paid) == ("approved", "00", "ONLINE_PIN")
     assert moves(town, opening) == {"lin-yue/156": -1_234}
     town.drain()
+    judge(town, opening=opening)
+
+
+def test_a_script_runs_with_the_next_insert_and_its_result_comes_before_the_next_payment(town: Town) -> None:
+    opening = town.available()
+    town.order(ScriptKind.PUT_DATA, **LIMIT)
+    assert town.tap().approved  # a wave carries none
+    assert town.orders() == ["WAITING"]
+    assert town.insert().approved
+    assert town.orders() == ["SENT"]
+    assert town.tap().approved
+    assert town.orders() == ["DONE"]
+    town.drain()
+    judge(town, opening=opening)
+
+
+def test_a_result_that_is_lost_is_told_again(town: Town) -> None:
+    opening = town.available()
+    town.order(ScriptKind.PUT_DATA, **LIMIT)
+    assert town.insert().approved
+    lost = harm(town, "silent", on("terminal>acquirer", "0620"))
+    town.do("teahouse", lambda it: it.terminal.reverse_pending())
+    assert (lost.hits, town.orders()) == (1, ["SENT"])
+    town.do("teahouse", lambda it: it.terminal.reverse_pending())
+    town.drain()
+    assert town.orders() == ["DONE"]
+    judge(town, opening=opening)
+
+
+def test_a_blocked_application_pays_no_more_in_any_way(town: Town) -> None:
+    opening = town.available()
+    town.order(ScriptKind.APPLICATION_BLOCK)
+    assert town.insert().approved  # the payment that brings it ends properly
+    ends = [said(town.insert())[0], said(town.tap())[0]]
+    assert ends == ["no-common-application"] * 2
+    town.drain()
+    assert town.orders() == ["DONE"]
+    judge(town, opening=opening)
+
+
+def test_a_card_pulled_after_any_command_is_charged_once_or_not_at_all(town: Town) -> None:
+    opening, approved = town.available(), 0
+    for cut in range(1, COMMANDS + 1):
+        receipt = town.insert(amount="1.00", pins=(PIN, PIN), tear_after=cut)
+        approved += receipt.approved
+    town.drain()
+    assert 1 <= approved < COMMANDS
+    assert moves(town, opening) == {"lin-yue/156": -100 * approved}
     judge(town, opening=opening)

@@ -20,7 +20,8 @@ from shanfu.events import Events, nobody
 from shanfu.issuer import Account
 from shanfu.links import FaultKind, Host, LoopNet, Passage
 from shanfu.money import Currency, Money
-from shanfu.sandbox import HOSTS, PIN, PROCESSES, Till, World, merchant_named, open_net
+from shanfu.pan import PAN
+from shanfu.sandbox import HOSTS, PIN, PROCESSES, Till, World, bank_of_card, card_named, merchant_named, open_net
 from shanfu.sandbox.serve import served
 from shanfu.sandbox.till import loop_line, till
 from shanfu.store import Store
@@ -103,12 +104,12 @@ class Town:
 
     def insert(
         self, card: str = "debit", merchant: str = "teahouse", *, amount: str = "12.34", pins: tuple[str | None, ...] = (PIN,),
-        dead: bool = False,
+        dead: bool = False, tear_after: int | None = None,
     ) -> Receipt:  # fmt: skip
         """Put a card into the slot and pay; a `dead` chip answers nothing."""
         self.typed = list(pins)
         with self.world.card(card) as held:
-            self.till(merchant).insert(held, dead=dead)
+            self.till(merchant).insert(held, dead=dead, tear_after=tear_after)
             try:
                 return self.do(merchant, lambda it: it.terminal.insert(money(merchant, amount)))
             finally:
@@ -121,6 +122,19 @@ class Town:
         self.typed = [pin]
         stripe = self.world.stripe(card)
         return self.do(merchant, lambda it: it.terminal.swipe(stripe, money(merchant, amount)))
+
+    def order(self, kind: issuer.ScriptKind, card: str = "debit", **what: Any) -> None:
+        """Have the bank's staff order a script for a card."""
+        bank, pan = bank_of_card(card), PAN(card_named(card).pan)
+        asked = issuer.ScriptOrder(kind=kind, by="branch", **what)
+        store = self.net._seats[bank].store
+        issuer.order_script(store, self.world.hsm(bank), pan, asked, now_ms=self.clock.now_ms())
+
+    def orders(self, card: str = "debit") -> list[str]:
+        """What has become of a card's scripts."""
+        bank, pan = bank_of_card(card), PAN(card_named(card).pan)
+        with self.store(bank) as store:
+            return [view.state.value for view in issuer.list_scripts(store, self.world.hsm(bank), pan)]
 
     def balance(self, card: str = "debit", merchant: str = "teahouse", *, pin: str | None = PIN) -> Receipt:
         self.typed = [pin]
