@@ -14,7 +14,7 @@ import zlib
 from shanfu.emv import ScriptResult
 from shanfu.hosts import State
 from shanfu.hsm import PINVerdict
-from shanfu.iso8583 import Balance, TokenBlock, encode_balances
+from shanfu.iso8583 import Balance, TokenBlock, encode_balances, is_advice
 from shanfu.issuer.accounts import Account, AccountKind, AccountState
 from shanfu.issuer.books import IssuerBooks
 from shanfu.issuer.certificates import CertificateRow
@@ -47,7 +47,7 @@ def record(books: IssuerBooks, facts: Facts, decision: Decision, *, issuer: str,
     row.account = facts.account.account if facts.account else ""
     if decision.reason.approved:
         row.state = State.APPROVED.value
-        if request.kind is not Kind.OFFLINE:  # nobody has asked us to authorise it
+        if request.kind is not Kind.OFFLINE or not is_advice(row.mti):  # nobody has asked us to authorise an advice of it
             row.auth_code = f"{zlib.crc32(row.name.encode()) % 1_000_000:06d}"
         _APPROVED[request.kind](books, facts, row)
     books.journal.add(row)
@@ -184,7 +184,8 @@ def _undo(books: IssuerBooks, row: JournalRow, account: Account) -> None:
     if row.original:
         _undo_void(books, row, account)
     elif row.amount_minor:
-        account.uncount(row.business_date, row.amount_minor, payments=1)
+        if row.account == account.account:  # e-cash is given back to the other account: the card's own balance is as it is
+            account.uncount(row.business_date, row.amount_minor, payments=1)
         _give_back(books, account, row, (row.name, EntryKind.REVERSAL, row.business_date))
 
 

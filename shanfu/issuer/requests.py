@@ -224,7 +224,22 @@ def _more(request: Request, dated: str) -> str:
         return _read_pin(request)
     reader = _READERS.get(request.entry[:2])
     fault = reader(request) if reader else ""
+    if not fault and request.kind is Kind.PURCHASE and _paid_alone(request):
+        request.kind = Kind.OFFLINE
+        return ""
     return fault or _read_pin(request)
+
+
+def _paid_alone(request: Request) -> bool:
+    """Whether a waved card has paid by itself already, and its terminal asks all the same.
+
+    So it is when the terminal could not check the card's signature and the card's CTQ says "go online" (EMV CL C-7): by then
+    the card has taken the amount off its e-cash, and from there it is booked.
+    """
+    chip = request.chip
+    if chip is None or request.entry[:2] != EntryMode.CONTACTLESS.value or chip.type == _ARQC[0]:
+        return False
+    return {CryptogramType.of_cid(chip.type), CryptogramType.of_cvr(chip.cvr)} == {CryptogramType.TC}
 
 
 def _read_tvr(request: Request, token: PaidByToken) -> None:

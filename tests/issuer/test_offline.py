@@ -145,6 +145,27 @@ def test_it_is_refunded_but_neither_voided_nor_reversed(bank: Bank, card: Plasti
     assert (bank.code(bank.refund(spent, f4="000000000601")), bank.reason()) == ("64", "AMOUNT_DIFFERS")
 
 
+def test_a_card_that_has_paid_alone_and_is_asked_about_all_the_same_pays_once_from_its_e_cash(
+    bank: Bank, card: Plastic
+) -> None:
+    before = balance(bank.store, "lin/156").balance_minor
+    asked = bank.purchase(card, 1000, t9F27=b"\x40", t9F10=issuer_data(card, "03900000"), f22="072")
+    answer = bank.ask(asked)
+    assert (answer.mti, answer.text(39), len(answer.text(38))) == ("0210", "00", 6)
+    assert (left(bank, card), balance(bank.store, "lin/156").balance_minor) == (LOADED - 1000, before)
+    assert card_state(bank.store, bank.hsm, card.pan).atc == 0, "its counter for online payments stands where it stood"
+    again = bank.purchase(card, 1000, f22="072", f55=asked.binary(55))
+    assert (bank.code(again), bank.reason()) == ("94", "TC_SEEN")
+    assert bank.code(bank.reversal(asked)) == "00"
+    assert left(bank, card) == LOADED - 1000, "the card's balance is lower too"
+    assert balance(bank.store, "lin/156").balance_minor == before + 1000
+
+
+def test_in_the_slot_a_tc_is_no_question(bank: Bank, card: Plastic) -> None:
+    asked = bank.purchase(card, 1000, t9F27=b"\x40", t9F10=issuer_data(card, "03900000"), f22="051")
+    assert (bank.code(asked), left(bank, card)) == ("05", LOADED)
+
+
 def test_a_certificate_of_the_chip_before_a_renewal(bank: Bank, card: Plastic) -> None:
     renewed = replace(card, psn="02", atc=0)
     assert bank.code(bank.offline(renewed, 100, f23="002")) == "00"
