@@ -3,6 +3,7 @@
 import pytest
 
 from shanfu.issuer import ScriptKind
+from shanfu.links import FaultKind
 from shanfu.sandbox import PIN
 from tests.journeys.judge import judge
 from tests.journeys.test_outcomes import moves, said
@@ -100,4 +101,21 @@ def test_a_card_pulled_after_any_command_is_charged_once_or_not_at_all(town: Tow
     town.drain()
     assert 1 <= approved < COMMANDS
     assert moves(town, opening) == {"lin-yue/156": -100 * approved}
+    judge(town, opening=opening)
+
+
+def test_an_order_that_was_changed_on_the_way_is_refused_by_the_card_and_the_bank_hears_of_it(town: Town) -> None:
+    opening = town.available()
+    town.order(ScriptKind.PUT_DATA, **LIMIT)
+
+    def spoil(frame: bytes) -> bytes:
+        at = frame.index(bytes.fromhex("04DA9F78")) + 5 + len(LIMIT["value"])  # header, Lc, data: its MAC begins
+        return frame[:at] + bytes((frame[at] ^ 1,)) + frame[at + 1 :]
+
+    changed = town.net.fault(FaultKind.CORRUPT, on("network>acquirer", "0210"), change=spoil, times=1)
+    assert town.insert().approved  # the payment is no worse for it
+    assert changed.hits == 1
+    town.do("teahouse", lambda it: it.terminal.reverse_pending())
+    town.drain()
+    assert town.orders() == ["FAILED"]
     judge(town, opening=opening)
