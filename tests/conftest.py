@@ -18,8 +18,8 @@ SLOW = ("tests/journeys/", "tests/simulation/", "tests/readers/", "tests/test_do
         "tests/cli/test_card.py", "tests/cli/test_insert.py", "tests/cli/test_tap.py", "tests/cli/test_token.py",
         "tests/cli/test_wallet.py", "tests/links/test_process.py", "tests/store/", "tests/benchmarks/",
         "tests/wallet/test_kill.py", "tests/wallet/test_with_cloud.py", "test_databases.py", "test_any_order.py",
-        "test_bad_bytes.py", "test_deaths.py", "test_crashes.py", "tests/web/", "tests/links/test_http.py", "tests/links/test_tcp.py",
-        "tests/issuer/test_link.py", "tests/network/test_link.py", "tests/acquirer/test_link.py")  # fmt: skip
+        "test_bad_bytes.py", "test_deaths.py", "test_crashes.py", "tests/web/", "tests/links/test_http.py",
+        "tests/links/test_tcp.py", "tests/issuer/test_link.py", "tests/network/test_link.py", "tests/acquirer/test_link.py")  # fmt: skip
 PASSING = re.compile(r"(\d+) passing.*?(\d+) invalid")
 
 
@@ -29,7 +29,7 @@ def pytest_make_parametrize_id(val: Any) -> str | None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what `./run test --fast` leaves out: everything that starts processes, dies, listens at ports or plays whole stories.
+    """Mark what `./run test --fast` leaves out: what starts processes, dies, listens at ports or plays stories.
 
     A whole heavy run leaves out the files that have no counts: they do the same in tier 1, which `.ci/run` runs before it.
     """
