@@ -19,7 +19,8 @@ SLOW = ("tests/journeys/", "tests/simulation/", "tests/readers/", "tests/test_do
         "tests/cli/test_wallet.py", "tests/links/test_process.py", "tests/store/", "tests/benchmarks/",
         "tests/wallet/test_kill.py", "tests/wallet/test_with_cloud.py", "test_databases.py", "test_any_order.py",
         "test_bad_bytes.py", "test_deaths.py", "test_crashes.py", "tests/web/", "tests/links/test_http.py",
-        "tests/links/test_tcp.py", "tests/issuer/test_link.py", "tests/network/test_link.py", "tests/acquirer/test_link.py")  # fmt: skip
+        "tests/links/test_tcp.py", "tests/issuer/test_link.py", "tests/network/test_link.py",
+        "tests/acquirer/test_link.py")  # fmt: skip
 PASSING = re.compile(r"(\d+) passing.*?(\d+) invalid")
 
 
