@@ -14,7 +14,10 @@ from shanfu.cli.console import data_option, json_option, lang_option, note, show
 __all__ = ["command"]
 
 EVENTS = ("lost", "stolen", "found", "closed")
-SCRIPTS = ("application-block", "application-unblock", "card-block", "pin-change", "pin-unblock", "put-data")
+SCRIPTS = {  # kind: the options that it needs; it takes no others
+    "application-block": (), "application-unblock": (), "card-block": (), "pin-change": ("--pin",), "pin-unblock": (),
+    "put-data": ("--tag", "--value"),
+}  # fmt: skip
 
 
 @click.group()
@@ -107,7 +110,7 @@ def script() -> None:
 
 @script.command("order")
 @click.argument("card")
-@click.argument("kind", type=click.Choice(SCRIPTS))
+@click.argument("kind", type=click.Choice(list(SCRIPTS)))
 @click.option("--tag", help="Of put-data: the data object, such as 9F78.")
 @click.option("--value", help="Of put-data: its new value in hex.")
 @click.option("--pin", help="Of pin-change: the new PIN, as typed at a branch's PIN pad.")
@@ -118,10 +121,15 @@ def order_script(
     card: str, kind: str, *, tag: str | None, value: str | None, pin: str | None, data: str, lang: str, as_json: bool
 ) -> None:  # fmt: skip
     """Order a script for a card."""
+    for option, given in (("--tag", tag), ("--value", value), ("--pin", pin)):
+        if (given is not None) is not (option in SCRIPTS[kind]):
+            raise click.UsageError(f"{kind} {'needs' if given is None else 'takes no'} {option}")
+    octets = {"tag": _hex(tag, "--tag"), "value": _hex(value, "--value")}
+
     from shanfu.sandbox import open_or_build, order_card_script
 
     world = open_or_build(data)
-    order_card_script(world, card, kind, tag=_hex(tag, "--tag"), value=_hex(value, "--value"), pin=pin)
+    order_card_script(world, card, kind, pin=pin, **octets)
     _show_scripts(_orders(world, card), lang=lang, as_json=as_json)
 
 

@@ -181,14 +181,18 @@ class Stage:
 
     def alone(self, amount: str) -> Outcome:
         """Wave an e-cash card where small amounts ask nobody; in the evening the terminal hands the card's word in."""
-        ends, feeds = EventEnds(self.world), dict[str, list[Event]]()
-        with self._till(METRO, feeds) as till, self.world.card("cash") as chip:
+        ends, day, evening = EventEnds(self.world), dict[str, list[Event]](), dict[str, list[Event]]()
+        with self._till(METRO, day) as till, self.world.card("cash") as chip:
             till.present(chip)
             receipt = till.do(till.terminal.pay(_money(METRO, amount)))
             till.take_away()
+            till.do(till.terminal.reverse_pending())  # what is kept is sent, the card's word too
+        self._quiet()
+        paid = self._story(day["terminal"], ends)
+        with self._till(METRO, evening) as till:
             till.do(till.terminal.settle())
         self._quiet()
-        return self._story(feeds["terminal"], ends), receipt
+        return paid + self._story(evening["terminal"], ends), receipt
 
     def _till(self, shop: str, feeds: Feeds) -> AbstractContextManager[Till]:
         return tcp_till(self.world, shop, keypad=lambda _: PIN, feeds=feeds)

@@ -135,8 +135,9 @@ def _result(receipt: Receipt, zh: bool) -> str:
     if receipt.approved:
         return WORDS["approved"][zh]
     if receipt.outcome is Outcome.TRY_ANOTHER_INTERFACE:
+        asked = receipt.ui or UIMessage.INSERT_CARD
         why = f" ({receipt.reason.zh if zh else receipt.reason.en})" if receipt.reason else ""
-        return (UIMessage.INSERT_CARD.zh if zh else UIMessage.INSERT_CARD.en).upper() + why
+        return (asked.zh if zh else asked.en).upper() + why
     reason = receipt.reason
     words = (reason.zh if zh else reason.en) if reason else receipt.outcome.value
     if reason is Reason.ACQUIRER_DECLINED:  # the host's own words say more

@@ -60,6 +60,10 @@ WRONG = [  # what is typed, what the error must say
     (("bank", "report", "debit", "found", "more"),  "unexpected extra argument"),
     (("bank", "dry-run", "none.toml"),              "none.toml"),
     (("bank", "dry-run", "none.toml", "--bank", "x"), "bank 'x': not in the sandbox"),
+    (("bank", "script", "order", "debit", "put-data", "--value", "00"), "put-data needs --tag"),
+    (("bank", "script", "order", "debit", "put-data", "--tag", "9F78"), "put-data needs --value"),
+    (("bank", "script", "order", "debit", "pin-change"),                "pin-change needs --pin"),
+    (("bank", "script", "order", "debit", "pin-unblock", "--pin", "1"), "pin-unblock takes no --pin"),
 ]
 # fmt: on
 
