@@ -36,8 +36,8 @@ def rows(seconds: float = SECONDS) -> list[dict[str, Any]]:
     with ExitStack() as ending:
         daemon = Daemon(ending.enter_context(tempfile.TemporaryDirectory(prefix="shanfu-bench-")))
         ending.callback(daemon.stop)
-        sides = [_asked(ending, _reader(ending, daemon, slot, kind)) for slot, kind in enumerate(("ours", "naive"))]
-        ours, other = (1e6 / rate for rate in rates(*sides, seconds))
+        mine, naive = (_asked(ending, _reader(ending, daemon, slot, kind)) for slot, kind in enumerate(("ours", "naive")))
+        ours, other = (1e6 / rate for rate in rates(mine, naive, seconds))
     note = f"{1e6 / ours:,.0f} a second; other is a naive socket: two sends, no quick acknowledgement"
     row = Row(name=name, ours=ours, other=other, unit="µs", rule="ours at most", goal=GOAL_US, note=note)
     return [row.public(), _direct(seconds).public()]

@@ -11,7 +11,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -192,15 +191,20 @@ async def as_terminals(task: dict[str, Any]) -> None:
     chips: Speakers = Phones(TokenDeck.of(task["tokens"]), task["first"]) if task.get("tokens") else _chips(task)
     stream, maks = Stream([]), dict[str, Cipher]()
     each, first_stan = -(-task["payments"] // len(task["terminals"])), task["first_stan"]
+    making: list[list[Iterator[tuple[str, bytes]]]] = []
     for place in range(task["lines"]):
         line = await _connect(task, PosFrames(), stream)
-        stocks = []
+        making.append([])
         for terminal, tmk in task["terminals"][place :: task["lines"]]:
             keys, batch = await _sign_in(line, task["merchant"], (terminal, bytes.fromhex(tmk)), f"{first_stan:06d}")
             maks[terminal] = keys["MAK"]
             payments = PosPayments(chips, terminal, task["merchant"], batch, keys["MAK"], keys["PIK"])
-            stocks.append(list(payments.make(each, now_ms(), first=first_stan + 1)))
-        stream.stocks.append(chain.from_iterable(zip(*stocks, strict=True)))  # one payment of each terminal in turn
+            making[-1].append(payments.make(each, now_ms(), first=first_stan + 1))
+    stocks: list[list[tuple[str, bytes]]] = [[] for _ in making]
+    for _ in range(each):  # one payment of each terminal in turn: a card that comes again comes later, with its next ATC
+        for stock, terminals in zip(stocks, making, strict=True):
+            stock.extend(map(next, terminals))
+    stream.stocks = [iter(stock) for stock in stocks]
 
     def read(frame: bytes) -> tuple[str, str, bool]:
         message = decode_pos(frame).message
