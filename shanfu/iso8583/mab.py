@@ -7,10 +7,12 @@ hex characters.
 
 The six character rules stand alike in three public implementations (docs/sources.md). Which fields take part is from
 memory and unverified: it is the one table `MAC_FIELDS`. The MAC itself is the security module's affair; this runs four
-times a payment in each host, so the whole rule is one pass of `bytes.translate`.
+times a payment in each host, so the choice is compiled once for each combination of fields, as the codec's plans are, and
+the whole rule is one pass of `bytes.translate`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Protocol
 
 from shanfu.errors import ProtocolError
@@ -40,12 +42,8 @@ MAC_ALGORITHMS = {"0": "x9.19", "4": "sm4-cbc"}
 CUT = {90: 20}
 VARIABLE = frozenset({2, 32, 33, 100})  # written with two length digits
 # fmt: on
-WHOLE = 1_000  # more characters than any field has
-# For each type, its fields but the MTI: how many characters count, or None for a variable field, which counts with its length.
-_PLANS = {
-    mti: tuple((number, None if number in VARIABLE else CUT.get(number, WHOLE)) for number in row[1] if number)
-    for mti, row in MAC_FIELDS.items()
-}
+LENGTHS = tuple(f"{length:02d}" for length in range(100))
+LIMIT_WRITERS = 1024  # combinations of a message type and fields that a process remembers
 
 KEPT = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ,."
 UPPER = bytes(range(256)).upper()
@@ -65,8 +63,12 @@ def mab_bytes(values: Iterable[str]) -> bytes:
     >>> mab_bytes(["0210", "166200000000000005", "a-b_c/d", "  two   spaces  ", "00", "T.1,2"])
     b'0210 166200000000000005 ABCD TWO SPACES 00 T.1,2'
     """
+    return _normal(" ".join(values))
+
+
+def _normal(text: str) -> bytes:
     # Trimming, collapsing and dropping of empty values are one split: after the translation no other white space is left.
-    return b" ".join(" ".join(values).encode("ascii", "ignore").translate(UPPER, DROPPED).split())
+    return b" ".join(text.encode("ascii", "ignore").translate(UPPER, DROPPED).split())
 
 
 def mab_text(values: Iterable[str]) -> str:
@@ -76,16 +78,30 @@ def mab_text(values: Iterable[str]) -> str:
 
 def mac_input(message: Fields) -> bytes:
     """Return the MAC input of a message by the table; ProtocolError for a message type that has no MAC."""
-    plan = _PLANS.get(message.mti[:3])
-    if plan is None:
+    present = message.fields
+    write = _writer(message.mti[:3], tuple(present))
+    if write is None:
         raise ProtocolError(f"MTI {message.mti}: no MAC is defined for it", by="us")
-    present, values = message.fields, [message.mti]
-    for number, cut in plan:
+    return _normal(write(message.mti, present))
+
+
+Writer = Callable[[str, Mapping[int, Value]], str]
+
+
+@lru_cache(maxsize=LIMIT_WRITERS)
+def _writer(mti: str, present: tuple[int, ...]) -> Writer | None:
+    """Return what joins the values that count, of messages with these fields; None for a type that has no MAC."""
+    if mti not in MAC_FIELDS:
+        return None
+    pieces = ["m"]
+    for number in MAC_FIELDS[mti][1]:
         if number in present:
-            value = present[number]
-            if isinstance(value, str):
-                values.append(value[:cut] if cut is not None else f"{len(value):02d}{value}")
-    return mab_bytes(values)
+            value = f"f[{number}]"
+            variable = f"LENGTHS[len({value})] + {value}"
+            pieces.append(variable if number in VARIABLE else f"{value}[:{CUT[number]}]" if number in CUT else value)
+    text = f"lambda m, f: ' '.join(({', '.join(pieces)},))"
+    made: Writer = eval(text, {"LENGTHS": LENGTHS})  # noqa: S307  (our own text, from the table)
+    return made
 
 
 def mac_algorithm(message: Fields) -> str:
