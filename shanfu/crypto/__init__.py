@@ -45,6 +45,7 @@ from shanfu.crypto.emv_keys import (
 from shanfu.crypto.kcv import Place, combine, kcv, odd_parity, verify_kcv
 from shanfu.crypto.luk import cryptogram_key, derive_key, luk, luk_blocks, msd_verification_value
 from shanfu.crypto.mac import (
+    HashKey,
     RetailKey,
     cbc_mac,
     cmac,
@@ -113,6 +114,7 @@ __all__ = [
     "CardAlgorithm",
     "Cipher",
     "CvvVariant",
+    "HashKey",
     "IssuerCryptograms",
     "KeyHeader",
     "P256Key",

@@ -14,6 +14,7 @@ from shanfu.crypto import (
     BlockKey,
     CardAlgorithm,
     Cipher,
+    HashKey,
     IssuerCryptograms,
     KeyHeader,
     P256Key,
@@ -68,6 +69,11 @@ class OpenKey:
     def retail(self) -> RetailKey:
         """The two halves of a DES key for ISO 9797-1 algorithm 3."""
         return RetailKey(self.key)
+
+    @functools.cached_property
+    def hasher(self) -> HashKey:
+        """The key as one that hashes."""
+        return HashKey(self.key)
 
     @functools.cached_property
     def sealer(self) -> SealKey:

@@ -211,8 +211,8 @@ class SoftHSM:
 
     def lookup(self, key: KeyBlock, items: Sequence[bytes]) -> list[str]:
         """Return HMAC-SHA-256 of each item, its first 32 hex characters."""
-        secret = self._bench.use(key, KeyUsage.LOOKUP).key
-        return [hmac.digest(secret, item, "sha256").hex()[:LOOKUP_HEX] for item in items]
+        mac = self._bench.use(key, KeyUsage.LOOKUP).hasher.mac
+        return [mac(item).hex()[:LOOKUP_HEX] for item in items]
 
     # Devices
 
