@@ -18,6 +18,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from shanfu.errors import DecodeError, Fault, ProtocolError
 from shanfu.iso8583.positions import encode_list, parse_list
 from shanfu.iso8583.reserved import CupsDE61
@@ -49,8 +51,7 @@ _TK_TAGS = (
 _TK_NAMES = dict(_TK_TAGS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenBlock:
+class TokenBlock(Struct, frozen=True, kw_only=True):
     """DE63 usage TK. Empty parts are absent; tags that we do not know are kept in `extra`. The repr hides the token.
 
     >>> block = TokenBlock.parse(bytes.fromhex("0101310210363230303030303030303030303031330304333031320402303505023031"))
@@ -134,14 +135,18 @@ class TokenVerdict(StrEnum):
     @classmethod
     def of_field(cls, text: str) -> "TokenVerdict":
         """Return what a DE61 says; whatever cannot be read, or says something else, is NOT_CHECKED."""
+        if (said := _VERDICTS.get(text)) is not None:
+            return said
         try:
             return cls(CupsDE61.parse(text).arqc_result)
         except (DecodeError, ValueError):
             return cls.NOT_CHECKED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenAnswer:
+_VERDICTS: Final = {verdict.field(): verdict for verdict in TokenVerdict}  # what says nothing else needs no taking apart
+
+
+class TokenAnswer(Struct, frozen=True, kw_only=True):
     """DE63 of the token service's answer to the network: TK and VR where the token was resolved, else RS.
 
     `record` is the PAN, sealed for the network's security module; `reason` names the check that failed, in ASCII.

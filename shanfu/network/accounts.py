@@ -5,10 +5,10 @@ lies sealed in the journal row meanwhile, and goes to nobody but the issuer. Sou
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from shanfu.errors import DecodeError
 from shanfu.iso8583 import Message, TokenVerdict, Value, encode_par, parse_par
@@ -22,15 +22,17 @@ _KEPT: Final = msgspec.msgpack.Decoder(tuple[str, str, str, bytes])
 FORGOTTEN: Final = (14, 23, 35)  # of a token: its expiry, sequence number and track mean nothing to the card's issuer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(Struct, frozen=True, kw_only=True):
     """The card behind a token; `par` is "" where the service gave none, `told` is DE63 with TK."""
 
-    pan: str = field(repr=False)
-    expiry: str = field(repr=False)
-    par: str = field(repr=False)
-    told: bytes = field(repr=False)
+    pan: str
+    expiry: str
+    par: str
+    told: bytes
     verified: bool = False  # said with the service's answer, and not kept
+
+    def __repr__(self) -> str:
+        return f"Account(verified={self.verified})"
 
     def sealable(self) -> bytes:
         """Return it as bytes, to be sealed into a row."""

@@ -5,8 +5,9 @@ MAK whose reset is not yet confirmed counts as newest, since the member may spea
 """
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
 
 from shanfu.errors import IntegrityError
 from shanfu.hosts import LOOKUP, SEAL, VAULT, interbank_trial, mak_label, pik_label, right_macs, seal_interbank, try_keys
@@ -21,8 +22,7 @@ __all__ = ["Letter", "PINMove", "Prover"]
 PIN_FORMS: Final = {"1": PINBlockFormat.X98_NO_PAN, "2": PINBlockFormat.ISO_0}  # DE53 first digit (Q/CUP 006 DE53)
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(Struct, frozen=True):
     """A frame on its way to a station; `key` makes its DE128, None leaves it without."""
 
     station: str
@@ -30,18 +30,20 @@ class Letter:
     key: KeyBlock | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PINMove:
+class PINMove(Struct, frozen=True):
     """A PIN block to be moved from one link's key to another's; `number` is the card's it was made for.
 
     With `record`, what the vault sealed of a token, the new block is for the PAN inside, which nobody outside the HSM needs.
     """
 
     message: Message
-    number: str = field(repr=False)
+    number: str
     origin: str
     target: str
-    record: bytes = field(default=b"", repr=False)
+    record: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"PINMove({self.origin} to {self.target})"
 
 
 class Prover:
@@ -66,7 +68,12 @@ class Prover:
     def post(self, letters: Sequence[Letter]) -> list[Outbound]:
         """Return the finished frames, all MACs made at once; a message type that has no MAC goes without."""
         frames = seal_interbank(self.hsm, [(letter.frame, letter.key) for letter in letters])
-        return [Outbound(letter.station, frame) for letter, frame in zip(letters, frames, strict=True)]
+        return [
+            Outbound(
+                letter.station, frame, said=letter.frame if letter.key is None and letter.station in self._inside else None
+            )
+            for letter, frame in zip(letters, frames, strict=True)
+        ]
 
     # -- cards ---------------------------------------------------------------------------------------------------------
 

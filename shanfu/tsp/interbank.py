@@ -18,6 +18,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Final
 
+from msgspec import Struct
+
 from shanfu.clock import local
 from shanfu.emv import ALGORITHM_3DES, IssuerApplicationData, cryptogram_input, decode_field55
 from shanfu.errors import DecodeError
@@ -224,15 +226,17 @@ def _index(issuer_data: bytes) -> str:
 Fields = dict[int, Value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(Struct, frozen=True, kw_only=True):
     """What an answer tells of the account behind a token."""
 
-    pan: str = field(repr=False)
-    expiry: str = field(repr=False)
+    pan: str
+    expiry: str
     par: str
     block: TokenBlock
-    record: bytes = field(repr=False)  # sealed for the network: this PAN is this token's
+    record: bytes  # sealed for the network: this PAN is this token's
+
+    def __repr__(self) -> str:
+        return f"Account({self.block})"
 
 
 def resolved(request: InterbankFrame, account: Account) -> InterbankFrame:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from shanfu.clock import local
 from shanfu.emv import CVM, CVM_RESULTS, CVR, CryptogramType, CVMResults
@@ -63,8 +64,7 @@ PASSED: Final = Finding()
 NOT_REACHED: Final = Finding(None, "not reached", False)
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(Struct, frozen=True):
     """The answer, why, and every check; `authentic` tells that the phone has proved itself, whatever else speaks against it."""
 
     verdict: Verdict

@@ -9,16 +9,16 @@ Strict on both ends. Sources: the vectors token_atc_window; the rule is the proj
 token-service interfaces.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 __all__ = ["KEPT", "Window", "atc_in_window", "bit_of", "marked", "was_seen"]
 
 KEPT: Final = 62  # counters below the mark that are remembered: as many as fit a 64-bit column beside the mark's own bit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True):
     """How far an ATC may lie from the mark; `skipped` are counters that were given to a key set and can no longer come."""
 
     positive: int = 50

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from shanfu.errors import ConfigError, Conflict, NotFound
 from shanfu.iso8583 import TokenBlock, TokenVerdict
@@ -223,7 +224,7 @@ def test_staff_see_which_phone_paid(service: Service, plastic: Plastic) -> None:
     service.judge(card, "t2", device="phone-2", device_name="Lin's tablet", risk_score=99)
     bank.code(bank.purchase(plastic, 100))
     bank.code(bank.purchase(plastic, 200, f61=TokenVerdict.RIGHT.field(), f63=TK.field()))
-    bank.code(bank.purchase(plastic, 300, f63=replace(TK, token="6250940000000025").field()))
+    bank.code(bank.purchase(plastic, 300, f63=structs.replace(TK, token="6250940000000025").field()))
     lines = payments_of(bank.store, bank.hsm, plastic.pan)
     assert [(line.amount_minor, line.token_last4, line.device_name, line.assurance, line.response_code) for line in lines] == [
         (300, "0025", "", "11", "59"), (200, "0017", "Lin's phone", "11", "00"), (100, "", "", "", "00"),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from shanfu.iso8583 import Message, TokenBlock, TokenVerdict
 from shanfu.issuer import CardState, Policy, balance, set_status
@@ -37,8 +38,8 @@ ATTEMPTS = [
     ({"f61": WRONG},                                        "59", "TOKEN_NOT_VERIFIED"),
     ({"f61": UNCHECKED},                                    "59", "TOKEN_NOT_VERIFIED"),
     ({"f61": None},                                         "59", "TOKEN_NOT_VERIFIED"),
-    ({"block": replace(TOKEN, verified="0")},               "59", "TOKEN_NOT_VERIFIED"),
-    ({"block": replace(TOKEN, verified="")},                "59", "TOKEN_NOT_VERIFIED"),
+    ({"block": structs.replace(TOKEN, verified="0")},               "59", "TOKEN_NOT_VERIFIED"),
+    ({"block": structs.replace(TOKEN, verified="")},                "59", "TOKEN_NOT_VERIFIED"),
     ({"f61": None, "pin": "654321"},                        "59", "TOKEN_NOT_VERIFIED"),  # and no PIN is tried
     ({"f63": b"TK\x01"},                                    "30", "FORMAT"),
     ({"t95": bytes.fromhex("0400000000")},                  "05", "TVR_REFUSED"),
