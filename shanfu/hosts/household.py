@@ -150,7 +150,7 @@ class Household:
             if far is None:
                 work.turn.outbound.append(out)
             else:
-                work.waiting.append((far[0], Inbound(far[1], out.frame, arrived_ms=work.books.now_ms)))
+                work.waiting.append((far[0], Inbound(far[1], out.frame, arrived_ms=work.books.now_ms, said=out.said)))
 
 
 class _Head(Struct):

@@ -9,10 +9,12 @@ from functools import lru_cache
 from typing import Final
 
 from shanfu.clock import local
-from shanfu.iso8583 import InterbankFrame, Message, response_mti
+from shanfu.iso8583 import InterbankFrame, Message, decode_interbank, response_mti
+from shanfu.links import Inbound
 
 __all__ = [
-    "business_date", "institution", "management_answer", "name_of", "original_data", "original_name", "rejected", "sent_at",
+    "business_date", "institution", "management_answer", "name_of", "opened", "original_data", "original_name", "rejected",
+    "sent_at",
 ]  # fmt: skip
 
 _IDENTITY: Final = frozenset({7, 11, 32, 33})
@@ -90,6 +92,12 @@ def management_answer(request: InterbankFrame, code: str) -> InterbankFrame:
     """Return the answer to a network management message; what was odd in it is echoed as odd."""
     message = request.message
     return request.answer(Message(response_mti(message.mti), message.copy(*_MANAGEMENT_ECHO) | {39: code}, kept=message.kept))
+
+
+def opened(inbound: Inbound) -> InterbankFrame:
+    """Return the interbank frame that came; DecodeError when it is none. A neighbour in this process gives it open."""
+    said = inbound.said
+    return said if isinstance(said, InterbankFrame) else decode_interbank(inbound.frame)
 
 
 def rejected(frame: bytes) -> bytes | None:

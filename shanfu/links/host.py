@@ -37,22 +37,27 @@ class Kind(Enum):
 
 
 class Inbound(Struct, frozen=True):
-    """One frame as the link's framing gives it, length included; or news of the link."""
+    """One frame as the link's framing gives it, length included; or news of the link.
+
+    `said` is what the frame decodes to, where its sender lives in the same process and has just encoded it.
+    """
 
     station: str
     frame: bytes = b""
     kind: Kind = Kind.FRAME
     arrived_ms: int = 0
+    said: object = None
 
     def __repr__(self) -> str:
         return f"Inbound({self.kind.value} from {self.station}, {len(self.frame)} bytes)"
 
 
 class Outbound(Struct, frozen=True):
-    """One frame to send, framing included."""
+    """One frame to send, framing included; `said` is what it encodes, for a receiver in the same process."""
 
     station: str
     frame: bytes
+    said: object = None
 
     def __repr__(self) -> str:
         return f"Outbound(to {self.station}, {len(self.frame)} bytes)"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from shanfu.errors import DecodeError
 from shanfu.events import Event
-from shanfu.hosts import interbank_event, rejected
+from shanfu.hosts import interbank_event, opened, rejected
 from shanfu.hsm import HSM
 from shanfu.iso8583 import InterbankFrame, Message, decode_interbank, is_request
 from shanfu.links import Inbound, Outbound, Turn
@@ -111,7 +111,7 @@ class Network:
         if inbound.kind is not Arrived.FRAME:
             return None
         try:
-            frame = decode_interbank(inbound.frame)
+            frame = opened(inbound)
         except DecodeError as fault:
             self._out.tell(
                 turn, books, f"rejected a frame of {inbound.station} that does not parse: {fault}", reason=Reason.FORMAT

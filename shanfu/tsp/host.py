@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from shanfu.errors import DecodeError
 from shanfu.events import Event
-from shanfu.hosts import Desk, MemberManagement, interbank_event, rejected
+from shanfu.hosts import Desk, MemberManagement, interbank_event, opened, rejected
 from shanfu.hsm import HSM
 from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, is_request
 from shanfu.links import Inbound, Kind, Outbound, Turn
@@ -137,7 +137,7 @@ class TSP:
             self._tell(turn, books, f"dropped a frame from {inbound.station}: not our network")
             return None
         try:
-            frame = decode_interbank(inbound.frame)
+            frame = opened(inbound)
         except DecodeError as fault:
             self._tell(turn, books, f"rejected a frame that does not parse: {fault}", "FORMAT_ERROR")
             self._reject(inbound, turn)

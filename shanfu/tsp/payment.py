@@ -309,10 +309,10 @@ class Payments:
             case.account = Account(pan=pan, expiry=card.expiry, par=token.par, block=block, record=record)
 
     def _answer(self, cases: list[Case], books: TSPBooks, turn: Turn) -> None:
-        replies = [_reply(case) for case in cases]
+        replies, inside = [_reply(case) for case in cases], self._config.network in self._config.inside
         frames = seal_interbank(self._hsm, [(reply, self._mak) for reply in replies])  # before a key reset: without MACs
         for reply, frame in zip(replies, frames, strict=True):
-            turn.outbound.append(Outbound(self._config.network, frame))
+            turn.outbound.append(Outbound(self._config.network, frame, said=reply if inside else None))
             if self._watch:
                 event = interbank_event(
                     frame, reply.message, source=self._config.name, target=self._config.network, at_ms=books.now_ms
