@@ -4,6 +4,8 @@ Phones ask the key cloud. Issuers ask the token service, the token service issue
 and the key cloud the token service. Every institution has a certificate of the sandbox CA and a secret for each name that it
 speaks under: the asked one keeps its hash (`<host>/clients.toml`), the asking one the secret itself
 (`<host>/credentials.toml`). HTTPS it is even where the settings leave the interbank links without TLS.
+
+The door itself is loaded by who opens it: a tap asks and is not asked, and need not wait for it.
 """
 
 import os
@@ -27,7 +29,6 @@ from shanfu.links import (
 )
 from shanfu.sandbox.people import APPS, TSP
 from shanfu.sandbox.world import HOSTS, World
-from shanfu.web import Client, Clients, WebConfig, hashed, web_door, write_clients
 
 __all__ = ["doors_of", "grant_credentials", "https_cloud", "institution_line"]
 
@@ -52,6 +53,8 @@ def callers_of(name: str) -> dict[str, str]:
 
 def grant_credentials(world: World) -> None:
     """Draw a secret for every caller, and tell everybody he may ask its hash."""
+    from shanfu.web import Client, hashed, write_clients
+
     granted: dict[str, list[Client]] = {name: [] for name, role in HOSTS.items() if role.kind in SERVING}
     for name in HOSTS:
         own: dict[str, str] = {}
@@ -68,6 +71,8 @@ def grant_credentials(world: World) -> None:
 
 def doors_of(world: World, name: str) -> list[Door]:
     """Return the doors that a host's process holds open beside its interbank links: where it is asked, and whom it asks."""
+    from shanfu.web import Clients, WebConfig, web_door
+
     inside = [member for member in HOSTS if world.home_of(member) == name and HOSTS[member].kind in SERVING]
     if not inside:
         return []
