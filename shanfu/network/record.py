@@ -29,10 +29,11 @@ REASON_NAME: Final = re.compile(r"[A-Z][A-Z_]{0,39}")  # of a token service; no 
 
 # -- transactions ------------------------------------------------------------------------------------------------------
 
+BEGUN_AS: Final = {Reason.FORWARDED: State.WAITING, Reason.ACCEPTED: State.APPROVED, Reason.TOMBSTONE_KEPT: State.TOMBSTONE}
+
 
 def begin(books: NetworkBooks, facts: Facts, reason: Reason, *, deadline_ms: int = 0) -> JournalRow:
     """Enter a transaction in the state that the decision gives it: WAITING, APPROVED (an advice), or DECLINED."""
-    states = {Reason.FORWARDED: State.WAITING, Reason.ACCEPTED: State.APPROVED, Reason.TOMBSTONE_KEPT: State.TOMBSTONE}
     arrival, route = facts.arrival, facts.route
     message, is_reversal = arrival.message, arrival.kind is Kind.REVERSAL
     # fmt: off
@@ -42,7 +43,7 @@ def begin(books: NetworkBooks, facts: Facts, reason: Reason, *, deadline_ms: int
         mti=message.text(90)[:4] if is_reversal else f"{message.mti[:3]}0", processing_code=message.text(3),
         issuer=route.institution if route else "", rrn=message.text(37, ""), amount_minor=arrival.amount_minor,
         card=arrival.card, origin=arrival.station, target=route.station if route else "",
-        state=states.get(reason, State.DECLINED).value, response_code=reason.code, reason=reason.name, auth_code="",
+        state=BEGUN_AS.get(reason, State.DECLINED).value, response_code=reason.code, reason=reason.name, auth_code="",
         balances="", chip=b"", kept=b"", deadline_ms=deadline_ms, arrived_ms=books.now_ms,
         tsp=route.station if route and facts.tsp else "", account="", par="", behind=b"", sealed=0,
     )
