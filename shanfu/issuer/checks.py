@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from shanfu.clock import local
-from shanfu.emv import CVR, CryptogramType
+from shanfu.emv import CVR
 from shanfu.hsm import PINVerdict
 from shanfu.issuer.accounts import Account, AccountState
 from shanfu.issuer.cards import Card, CardState
@@ -23,9 +23,9 @@ from shanfu.issuer.scripts import ScriptRow
 
 __all__ = [
     "Check", "Facts", "account_open", "amount", "atc_fresh", "card_expiry", "card_known", "card_state", "card_verdict",
-    "cash_account", "cash_covered", "certificate", "certificate_new", "check_value", "chip_agrees", "chip_read",
-    "cryptogram", "cvv_key", "day_count", "day_limit", "funds", "is_certificate", "master_key", "message_form", "pin",
-    "script_known", "stripe_allowed", "stripe_expiry", "stripe_pin", "terminal_verdict", "token_card_expiry", "token_state",
+    "certificate", "certificate_new", "check_value", "chip_agrees", "chip_read", "cryptogram", "cvv_key", "day_count",
+    "day_limit", "funds", "is_certificate", "master_key", "message_form", "pin", "script_known", "spent_account",
+    "spent_covered", "stripe_allowed", "stripe_expiry", "stripe_pin", "terminal_verdict", "token_card_expiry", "token_state",
     "token_verified", "transaction_limit",
 ]  # fmt: skip
 
@@ -154,12 +154,18 @@ def chip_agrees(facts: Facts) -> Reason | None:
 
 
 def card_verdict(facts: Facts) -> Reason | None:
-    """The card asked for an online decision, and its own checks allow one (CVR, JR/T 0025.5)."""
+    """The card asked for an online decision, and its own checks allow one (CVR, JR/T 0025.5).
+
+    What it said last, after an answer or in want of one, asks for nothing.
+    """
     chip = facts.request.chip
     assert chip
-    if CryptogramType.of_cvr(chip.cvr) is not CryptogramType.ARQC:
+    if chip.cvr[1] >> 4 != _ASKS_FOR_US:
         return Reason.CARD_DECLINED
     return Reason.CVR_REFUSED if int.from_bytes(chip.cvr) & facts.policy.refuse_cvr else None
+
+
+_ASKS_FOR_US: Final = 0b1010  # byte 2 b8-b5 of the CVR: no second GENERATE AC was requested, the first gave an ARQC
 
 
 def terminal_verdict(facts: Facts) -> Reason | None:
@@ -233,14 +239,10 @@ def stripe_pin(facts: Facts) -> Reason | None:
 
 
 def is_certificate(facts: Facts) -> Reason | None:
-    """The card approved by itself, at once: 9F27 and its own word in the CVR agree (EMV B3 table 15, JR/T 0025.5).
-
-    A TC that follows an ARQC closes an online payment, whose money has moved already.
-    """
+    """The card approved by itself: at once, or when it had asked for us and we could not be reached."""
     chip = facts.request.chip
     assert chip
-    types = {CryptogramType.of_cid(chip.type), CryptogramType.of_cvr(chip.cvr)}
-    return None if types == {CryptogramType.TC} else Reason.NOT_A_TC
+    return None if chip.approved_at_once or chip.approved_unreached else Reason.NOT_A_TC
 
 
 def certificate(facts: Facts) -> Reason | None:
@@ -253,15 +255,19 @@ def certificate_new(facts: Facts) -> Reason | None:
     return Reason.TC_SEEN if facts.seen else None
 
 
-def cash_account(facts: Facts) -> Reason | None:
-    """The card was issued with e-cash of this currency."""
-    return None if facts.account else Reason.NO_CASH_ACCOUNT
+def spent_account(facts: Facts) -> Reason | None:
+    """The card was issued with e-cash of this currency, if that was spent, or on an account in it, which may be closed now."""
+    if facts.account:
+        return None
+    return Reason.NO_CASH_ACCOUNT if facts.request.from_cash else Reason.NO_ACCOUNT
 
 
-def cash_covered(facts: Facts) -> Reason | None:
-    """A right certificate counts, whatever the books hold: more than was loaded is booked too, and named."""
+def spent_covered(facts: Facts) -> Reason | None:
+    """A right certificate counts, whatever the books hold: more than is there is booked too, and named."""
     assert facts.account
-    return Reason.CASH_OVERDRAWN if facts.request.amount_minor > facts.account.available_minor else None
+    if facts.request.amount_minor <= facts.account.available_minor:
+        return None
+    return Reason.CASH_OVERDRAWN if facts.request.from_cash else Reason.ACCOUNT_OVERDRAWN
 
 
 # -- the money ---------------------------------------------------------------------------------------------------------

@@ -24,8 +24,6 @@ from shanfu.issuer.checks import (
     card_known,
     card_state,
     card_verdict,
-    cash_account,
-    cash_covered,
     certificate,
     certificate_new,
     check_value,
@@ -41,6 +39,8 @@ from shanfu.issuer.checks import (
     message_form,
     pin,
     script_known,
+    spent_account,
+    spent_covered,
     stripe_allowed,
     stripe_expiry,
     stripe_pin,
@@ -81,8 +81,8 @@ _STRIPE: Final = (
     account_open,
 )  # fmt: skip
 _OFFLINE: Final = (
-    message_form, card_known, is_certificate, master_key, certificate, chip_agrees, certificate_new, amount, cash_account,
-    cash_covered,
+    message_form, card_known, is_certificate, master_key, certificate, chip_agrees, certificate_new, amount, spent_account,
+    spent_covered,
 )  # fmt: skip
 _PHONE: Final = (
     message_form, card_known, token_state, token_card_expiry, token_verified, terminal_verdict, pin, account_open,

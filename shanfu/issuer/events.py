@@ -116,8 +116,9 @@ def _stripe(facts: Facts) -> str:
     return f"service code {stripe.track.service_code}, {'chip failed' if stripe.fallback else 'no fallback'}" if stripe else ""
 
 
-def _cash(facts: Facts) -> str:
-    return f"{money_text(facts.account.available_minor, facts.request.currency)} on the card" if facts.account else ""
+def _spent(facts: Facts) -> str:
+    where = "on the card" if facts.request.from_cash else "available"
+    return f"{money_text(facts.account.available_minor, facts.request.currency)} {where}" if facts.account else ""
 
 
 def _scripts(facts: Facts) -> str:
@@ -133,9 +134,8 @@ def _form(facts: Facts) -> str:
 
 
 _DETAILS = {
-    "account_open": _account, "atc_fresh": _atc, "card_expiry": _expiry, "card_verdict": _cvr, "cash_account": _account,
-    "cash_covered": _cash, "certificate_new": _seen, "day_count": _count, "day_limit": _day_limit, "funds": _funds,
+    "account_open": _account, "atc_fresh": _atc, "card_expiry": _expiry, "card_verdict": _cvr, "certificate_new": _seen, "day_count": _count, "day_limit": _day_limit, "funds": _funds,
     "is_certificate": _cvr, "master_key": _key, "message_form": _form, "original_known": _original, "original_seen": _original,
-    "pin": _pin, "script_known": _scripts, "stripe_allowed": _stripe, "stripe_pin": _pin, "terminal_verdict": _tvr,
+    "pin": _pin, "script_known": _scripts, "spent_account": _account, "spent_covered": _spent, "stripe_allowed": _stripe, "stripe_pin": _pin, "terminal_verdict": _tvr,
     "token_card_expiry": _expiry, "token_verified": _token, "transaction_limit": _one_limit,
 }  # fmt: skip

@@ -369,15 +369,17 @@ _WITHOUT_ROW: Final = frozenset((Kind.REVERSAL, Kind.SCRIPT_RESULT))
 
 
 def _account(facts: Facts, books: IssuerBooks) -> Account | None:
-    """The account that the request is about: its original's, else the card's in its currency; an offline approval's is e-cash.
+    """The account that the request is about: its original's, else the card's in its currency, or its e-cash if that was spent.
 
-    What was paid with e-cash is refunded to the card's other account.
+    What was paid with e-cash is refunded to the card's other account: nobody puts it on the card again. A reversal undoes
+    the payment where it was booked, and leaves what a refusal had left.
     """
-    if facts.request.kind is Kind.OFFLINE:
-        return books.cash(facts.request)
+    request = facts.request
+    if request.kind is Kind.OFFLINE and request.from_cash:
+        return books.cash(request)
     if facts.original is not None and facts.original.account:
         found = books.account(facts.original.bucket, facts.original.account)
-        if found is None or found.kind != AccountKind.ECASH:
+        if request.kind is Kind.REVERSAL or found is None or found.kind != AccountKind.ECASH:
             return found
     if facts.card is None:
         return None

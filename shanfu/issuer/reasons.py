@@ -21,6 +21,7 @@ class Reason(HostReason):
 
     # fmt: off
     ACCOUNT_CLOSED         = ("A3", "account is not open",                          "账户不可用",           False)
+    ACCOUNT_OVERDRAWN      = ("00", "booked: the card has approved more than was there", "已入账，超出账户余额", False)
     ALGORITHM_NOT_ALLOWED  = ("59", "cryptogram algorithm not allowed to card",     "密文算法不符",         False)
     ALREADY_REFUNDED       = ("12", "payment has been refunded",                    "交易已退货",           False)
     ALREADY_REVERSED       = ("00", "reversed before, nothing left to do",          "此前已冲正",           False)

@@ -4,9 +4,11 @@ A debit payment posts at once, a credit payment sets money aside. Taking back fo
 released, a posting is posted back. Credits to an account that is closed go to suspense, where people look after them.
 
 The business date of an entry is that of the transaction that counts on it: a reversal undoes its original's day, a void
-belongs to its own. A refund of what was paid with e-cash goes to the account that the card is issued on: the card knows nothing
-of it. Hence a void that comes on a later day than its payment's does not just release the hold: the payment is
+belongs to its own. Hence a void that comes on a later day than its payment's does not just release the hold: the payment is
 cleared on its day and posted back on the void's.
+
+What was paid with e-cash is refunded, or voided, to the account that the card is issued on: nobody puts it on the card
+again. Its reversal goes back to the e-cash: the same stands there as if the payment had been refused, or had never come.
 """
 
 import zlib
@@ -91,12 +93,15 @@ def _pay(books: IssuerBooks, facts: Facts, row: JournalRow) -> None:
 
 
 def _book(books: IssuerBooks, facts: Facts, row: JournalRow) -> None:
-    """Book what the card has paid with its e-cash; its certificate is spent."""
+    """Book what the card has approved by itself, against its e-cash or as any payment; its certificate is spent."""
     request, card, chip = facts.request, facts.card, facts.request.chip
     assert card
     assert chip
     assert facts.account
-    _debit(books, facts.account, row, EntryKind.OFFLINE)
+    if request.from_cash:
+        _debit(books, facts.account, row, EntryKind.OFFLINE)
+    else:
+        _pay(books, facts, row)
     spent = CertificateRow(card.bucket, card.card, request.psn or card.psn, chip.atc, row.name, books.now_ms)
     books.certificates.add(spent)
 
@@ -118,7 +123,8 @@ def _void(books: IssuerBooks, facts: Facts, row: JournalRow) -> None:
     assert account
     payment.undone_by = row.name
     row.original = payment.name
-    account.uncount(payment.business_date, payment.amount_minor)
+    if payment.account == account.account:  # no day counted what was paid with e-cash
+        account.uncount(payment.business_date, payment.amount_minor)
     if payment.hold == Hold.HELD and payment.business_date != row.business_date:
         clear(books, payment, account)
     row.hold = _give_back(books, account, payment, (row.name, EntryKind.VOID, row.business_date)).value
@@ -184,7 +190,7 @@ def _undo(books: IssuerBooks, row: JournalRow, account: Account) -> None:
     if row.original:
         _undo_void(books, row, account)
     elif row.amount_minor:
-        if row.account == account.account:  # e-cash is given back to the other account: the card's own balance is as it is
+        if account.kind != AccountKind.ECASH:  # whose payments the day never counted
             account.uncount(row.business_date, row.amount_minor, payments=1)
         _give_back(books, account, row, (row.name, EntryKind.REVERSAL, row.business_date))
 
@@ -193,7 +199,8 @@ def _undo_void(books: IssuerBooks, void: JournalRow, account: Account) -> None:
     payment = books.row(void.bucket, void.original)
     assert payment
     payment.undone_by = ""
-    account.uncount(payment.business_date, -payment.amount_minor)
+    if payment.account == account.account:
+        account.uncount(payment.business_date, -payment.amount_minor)
     if void.hold == Hold.RELEASED:
         payment.hold = Hold.HELD.value
         account.held_minor += payment.amount_minor

@@ -16,6 +16,7 @@ from shanfu.clock import local
 from shanfu.emv import (
     ALGORITHM_3DES,
     ALGORITHM_SM4,
+    CVR,
     CryptogramType,
     Message55,
     ScriptResult,
@@ -62,6 +63,7 @@ _KINDS: Final = {
 _UNKNOWN: Final = (Kind.UNKNOWN, frozenset({7, 11, 32, 33}))
 _REVERSAL: Final = (Kind.REVERSAL, frozenset({2, 3, 4, 7, 11, 32, 33, 39, 49, 90}))
 _SCRIPT_RESULT: Final = (Kind.SCRIPT_RESULT, frozenset({2, 7, 11, 32, 33, 55, 90}))
+_CASH_CODE: Final = 0x9F74  # JR/T 0025.13: a card shows it with the records of an e-cash payment, in the field and in the slot
 _DF31: Final = 0xDF31
 _ARQC: Final = CryptogramType.ARQC.cid  # what a terminal that does not say has asked for
 
@@ -80,6 +82,22 @@ class Chip:
     currency: bytes
     data: bytes = field(repr=False)
     type: int = CryptogramType.ARQC  # 9F27
+    cash: bool = False  # it paid with its e-cash (9F74)
+
+    @property
+    def approved_at_once(self) -> bool:
+        """Whether the card's first cryptogram was a TC: 9F27 and its own word in the CVR agree (EMV B3 table 15)."""
+        return {CryptogramType.of_cid(self.type), CryptogramType.of_cvr(self.cvr)} == {CryptogramType.TC}
+
+    @property
+    def approved_unreached(self) -> bool:
+        """Whether the card wanted its issuer, who could not be reached, and then approved by its own limits (EMV B4 A6, Y3).
+
+        Without "unable to go online" a TC that follows an ARQC closes an online payment, whose money has moved already.
+        """
+        cvr = CVR.parse(self.cvr)
+        decided = (CryptogramType.of_cid(self.type), cvr.first_gac, cvr.second_gac)
+        return decided == (CryptogramType.TC, CryptogramType.ARQC, CryptogramType.TC) and CVR.UNABLE_TO_GO_ONLINE in cvr
 
 
 @dataclass(slots=True)
@@ -152,6 +170,16 @@ class Request:
     def contact(self) -> bool:
         """Whether the card was inserted: only then can scripts reach it."""
         return self.entry[:2] in _CONTACT_MODES
+
+    @property
+    def from_cash(self) -> bool:
+        """Whether an offline approval has taken its amount off the card's e-cash; else it is the account's behind the card.
+
+        By wave a card approves with e-cash only (JR/T 0025.12); in the slot when that was offered to it, and it says so (9F74).
+        What it approves after it has asked for us (Y3) never is e-cash, which needs nobody (JR/T 0025.13).
+        """
+        chip = self.chip
+        return chip is not None and chip.approved_at_once and (not self.contact or chip.cash)
 
     @property
     def message(self) -> Message:
@@ -237,9 +265,9 @@ def _paid_alone(request: Request) -> bool:
     the card has taken the amount off its e-cash, and from there it is booked.
     """
     chip = request.chip
-    if chip is None or request.entry[:2] != EntryMode.CONTACTLESS.value or chip.type == _ARQC[0]:
+    if chip is None or chip.type == _ARQC[0] or request.entry[:2] != EntryMode.CONTACTLESS.value:
         return False
-    return {CryptogramType.of_cid(chip.type), CryptogramType.of_cvr(chip.cvr)} == {CryptogramType.TC}
+    return chip.approved_at_once
 
 
 def _read_tvr(request: Request, token: PaidByToken) -> None:
@@ -265,6 +293,7 @@ def _read_chip(request: Request) -> str:
             values[0x5F2A],
             cryptogram_input(iad[2], values),
             values.get(0x9F27, _ARQC)[0],
+            _CASH_CODE in values,
         )
     except DecodeError as fault:
         return f"DE55/{fault.path}".rstrip("/") if fault.path != "DE55" else "DE55"

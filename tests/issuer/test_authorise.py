@@ -53,6 +53,8 @@ ATTEMPTS = [
     ({"f4": "000000009999"},                      1234,      "59", "CHIP_DATA_DIFFERS"),
     ({"f49": "344"},                              1234,      "59", "CHIP_DATA_DIFFERS"),
     ({"t9F10": iad(cvr="03800000")},              1234,      "05", "CARD_DECLINED"),
+    ({"t9F10": iad(cvr="03210000")},              1234,      "05", "CARD_DECLINED"),    # in the end: it could not ask us
+    ({"t9F10": iad(cvr="03610000")},              1234,      "05", "CARD_DECLINED"),    # approved then (Y3): for an upload
     ({"t9F10": iad(cvr="03A00200")},              1234,      "05", "CVR_REFUSED"),      # blocked because of PIN tries
     ({"t95": bytes.fromhex("0800000000")},        1234,      "05", "TVR_REFUSED"),      # DDA failed
     ({"t95": bytes.fromhex("0000040000")},        1234,      "00", "APPROVED"),         # online PIN entered

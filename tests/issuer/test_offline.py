@@ -1,4 +1,4 @@
-"""Offline approvals: what a card has granted by itself is booked once, against its e-cash, when its TC is right."""
+"""Offline approvals: what a card has granted by itself is booked once, where it was spent, when its TC is right."""
 
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ ADVICES = [
     # what the message has                             amount   code  reason
     ({},                                               1234,    "00", "APPROVED"),
     ({"t9F10": iad("03900000", cvn=0x17)},             1234,    "00", "APPROVED"),
-    ({"f22": "051"},                                   1234,    "00", "APPROVED"),           # approved in the slot
+    ({"f22": "051", "t9F74": b"ECC001"},               1234,    "00", "APPROVED"),           # e-cash in the slot
     ({"f14": "3112"},                                  1234,    "00", "APPROVED"),           # spent is spent
     ({},                                               LOADED,  "00", "APPROVED"),
     ({},                                               LOADED + 1, "00", "CASH_OVERDRAWN"),
@@ -60,6 +60,7 @@ ADVICES = [
     ({"t9F10": iad("03A00000")},                       1234,    "12", "NOT_A_TC"),           # the card asked for us
     ({"t9F10": iad("03800000")},                       1234,    "12", "NOT_A_TC"),           # it declined
     ({"t9F10": iad("03600000")},                       1234,    "12", "NOT_A_TC"),           # closes an online payment
+    ({"t9F10": iad("03210000")},                       1234,    "12", "NOT_A_TC"),           # unable to go online: declined
     ({"t9F10": iad("03900000", dki=2)},                1234,    "A7", "KEY_UNKNOWN"),
     ({"t9F10": iad("03900000", algorithm=4)},          1234,    "59", "ALGORITHM_NOT_ALLOWED"),
     ({"f4": "000000000001"},                           1234,    "59", "CHIP_DATA_DIFFERS"),
@@ -154,11 +155,25 @@ def test_a_card_that_has_paid_alone_and_is_asked_about_all_the_same_pays_once_fr
     assert (answer.mti, answer.text(39), len(answer.text(38))) == ("0210", "00", 6)
     assert (left(bank, card), balance(bank.store, "lin/156").balance_minor) == (LOADED - 1000, before)
     assert card_state(bank.store, bank.hsm, card.pan).atc == 0, "its counter for online payments stands where it stood"
-    again = bank.purchase(card, 1000, f22="072", f55=asked.binary(55))
-    assert (bank.code(again), bank.reason()) == ("94", "TC_SEEN")
+    for again in (bank.purchase(card, 1000, f22="072", f55=asked.binary(55)), bank.offline(card, 1000, f55=asked.binary(55))):
+        assert (bank.code(again), bank.reason()) == ("94", "TC_SEEN"), "neither asked nor uploaded"
     assert bank.code(bank.reversal(asked)) == "00"
-    assert left(bank, card) == LOADED - 1000, "the card's balance is lower too"
-    assert balance(bank.store, "lin/156").balance_minor == before + 1000
+    assert (left(bank, card), balance(bank.store, "lin/156").balance_minor) == (LOADED, before), "as if it had been refused"
+    assert (bank.code(bank.reversal(asked)), left(bank, card)) == ("00", LOADED)
+
+
+def test_what_was_asked_with_a_tc_is_voided_to_the_account_behind_the_card(bank: Bank, card: Plastic) -> None:
+    before = balance(bank.store, "lin/156")
+    asked = bank.purchase(card, 1000, t9F27=b"\x40", t9F10=issuer_data(card, "03900000"), f22="072")
+    online = bank.purchase(card, 200)
+    void = bank.void(asked)
+    assert [bank.code(message) for message in (asked, online, void)] == ["00"] * 3
+    after = balance(bank.store, "lin/156")
+    assert (left(bank, card), after.balance_minor) == (LOADED - 1000, before.balance_minor + 800)
+    assert (after.day_minor, after.day_count) == (200, 1), "no day has counted the e-cash"
+    assert bank.code(bank.reversal(void)) == "00"
+    after = balance(bank.store, "lin/156")
+    assert (left(bank, card), after.balance_minor, after.day_minor) == (LOADED - 1000, before.balance_minor - 200, 200)
 
 
 def test_in_the_slot_a_tc_is_no_question(bank: Bank, card: Plastic) -> None:
@@ -171,6 +186,69 @@ def test_a_certificate_of_the_chip_before_a_renewal(bank: Bank, card: Plastic) -
     assert bank.code(bank.offline(renewed, 100, f23="002")) == "00"
     assert bank.code(bank.offline(card, 100)) == "00", "its counter is another chip's"
     assert left(bank, card) == LOADED - 200
+
+
+# -- not with e-cash ---------------------------------------------------------------------------------------------------
+
+AT_ONCE, UNREACHED, UNREACHED_PIN = "03900000", "03610000", "03650000"  # first TC; ARQC, then TC: unable to go online (Y3)
+# fmt: off
+ORDINARY = [
+    # card     CVR            what else                        amount   code  reason
+    ("debit",  AT_ONCE,       {"f22": "051"},                  1234,    "00", "APPROVED"),
+    ("debit",  UNREACHED,     {"f22": "051"},                  1234,    "00", "APPROVED"),
+    ("debit",  UNREACHED_PIN, {"f22": "052"},                  1234,    "00", "APPROVED"),           # the card checked its PIN
+    ("debit",  UNREACHED,     {"f22": "071"},                  1234,    "00", "APPROVED"),           # full PBOC by wave
+    ("debit",  "0361800F",    {"f22": "051"},                  1234,    "00", "APPROVED"),
+    ("debit",  UNREACHED,     {"f22": "051"},                  500_001, "00", "ACCOUNT_OVERDRAWN"),  # spent is spent
+    ("debit",  UNREACHED,     {"f22": "051", "t9F26": bytes(8)}, 1234,  "12", "TC_WRONG"),
+    ("debit",  UNREACHED,     {"f22": "051", "t9F27": b"\x80"}, 1234,   "12", "NOT_A_TC"),
+    ("debit",  "03E10000",    {"f22": "051"},                  1234,    "12", "NOT_A_TC"),
+    ("debit",  "03600000",    {"f22": "051"},                  1234,    "12", "NOT_A_TC"),           # we were asked, and answered
+    ("debit",  UNREACHED,     {"f22": "051", "currency": "344"}, 1234,  "A1", "NO_ACCOUNT"),
+    ("debit",  AT_ONCE,       {"f22": "072"},                  1234,    "12", "NO_CASH_ACCOUNT"),    # by wave it can only be e-cash
+    ("debit",  AT_ONCE,       {"f22": "051", "t9F74": b"ECC001"}, 1234, "12", "NO_CASH_ACCOUNT"),
+    ("cash",   AT_ONCE,       {"f22": "051"},                  1234,    "00", "APPROVED"),
+    ("cash",   UNREACHED,     {"f22": "051"},                  1234,    "00", "APPROVED"),
+    ("cash",   UNREACHED,     {"f22": "051", "t9F74": b"ECC001"}, 1234, "00", "APPROVED"),           # Y3 never is e-cash
+    ("credit", UNREACHED,     {"f22": "051"},                  1234,    "00", "APPROVED"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("name", "cvr", "more", "minor", "code", "reason"), ORDINARY)
+def test_what_is_no_e_cash_is_the_accounts_behind_the_card(
+    bank: Bank, card: Plastic, *, name: str, cvr: str, more: dict, minor: int, code: str, reason: str
+) -> None:
+    plastic, account = bank.cards[name], "chen/156" if name == "credit" else "lin/156"
+    before = balance(bank.store, account).available_minor
+    answer = bank.ask(bank.offline(plastic, minor, **{"t9F10": issuer_data(plastic, cvr)} | more))
+    assert (answer.mti, answer.text(39), bank.reason()) == ("0230", code, reason)
+    assert left(bank, card) == LOADED, "nothing was taken off any e-cash"
+    assert before - balance(bank.store, account).available_minor == (minor if code == "00" else 0)
+    assert card_state(bank.store, bank.hsm, plastic.pan).atc == 0
+
+
+def test_a_request_that_got_no_answer_and_the_cards_own_approval_of_it_are_two_payments(bank: Bank) -> None:
+    card, start = bank.cards["debit"], balance(bank.store, "lin/156").balance_minor
+    asked = bank.insert(card, 1000)
+    card.atc -= 1  # both of its cryptograms have one counter
+    own = bank.offline(card, 1000, f22="051", t9F10=issuer_data(card, UNREACHED))
+    assert [bank.code(message) for message in (asked, own, own, bank.reversal(asked))] == ["00"] * 4
+    assert start - balance(bank.store, "lin/156").balance_minor == 1000
+    renamed = bank.offline(card, 1000, f22="051", f55=own.binary(55))
+    assert (bank.code(renamed), bank.reason()) == ("94", "TC_SEEN")
+    assert unbalanced(bank.store) == []
+
+
+def test_a_credit_cards_own_approval_is_held_and_refunded_as_any_payment(bank: Bank) -> None:
+    card = bank.cards["credit"]
+    own = bank.offline(card, 1000, f22="051", t9F10=issuer_data(card, UNREACHED))
+    assert bank.code(own) == "00"
+    held = balance(bank.store, "chen/156")
+    assert (held.balance_minor, held.held_minor, held.day_minor, held.day_count) == (0, 1000, 1000, 1)
+    assert (bank.code(bank.reversal(own)), bank.reason()) == ("12", "ORIGINAL_NOT_PAYMENT")
+    assert bank.code(bank.refund(own, f4="000000000400")) == "00"
+    assert balance(bank.store, "chen/156").available_minor == 2_000_000 - 600
 
 
 # -- issuing -----------------------------------------------------------------------------------------------------------

@@ -9,17 +9,18 @@ from shanfu.card.live import LiveData
 from shanfu.emv import AFTER, BEFORE, IssuerScript, Message55, commands, encode_field55
 from shanfu.hsm import Algorithm
 from shanfu.iso7816 import CommandAPDU
-from shanfu.issuer import ScriptKind, ScriptOrder, ScriptState, cash_of, list_scripts, order_script, unbalanced
+from shanfu.issuer import ScriptKind, ScriptOrder, ScriptState, balance, cash_of, list_scripts, order_script, unbalanced
 from shanfu.money import Money
 from shanfu.store import DictMemory
 from tests.card.authority import certified
 from tests.card.bench import CONTACT, CONTACTLESS, TERMINAL
-from tests.card.slot import ARQC, TC, Slot, insert
+from tests.card.slot import AAC, ARQC, TC, Slot, insert
 from tests.card.test_offline import ALONE, wave
 from tests.issuer.bank import CNY, Bank, Plastic, chip_of
 from tests.issuer.test_scripts import new_pin
 
 K = ScriptKind
+Y3, Z3 = "5933", "5A33"
 LOADED = 5_000
 EDITIONS = {"debit-2.0": Algorithm.TDES, "debit-3.0": Algorithm.SM4}
 
@@ -32,7 +33,7 @@ def issued(bank: Bank, edition: str) -> tuple[Plastic, CardProfile, DictMemory]:
     profile = PROFILES[edition](plastic.pan, "LIN/YUE")
     profile = certified(
         "1024", profile, expiry=plastic.expiry, balance_minor=LOADED, single_limit_minor=2_000, last_online_atc=1,
-        lower_limit=99, total_limit_minor=10**8, offline_pin="1234",
+        lower_limit=99, upper_limit=99, total_limit_minor=10**8, offline_pin="1234",
     )  # fmt: skip
     masters = CardKeys(
         ac=bank.imk["debit", algorithm], mac=bank.script_keys["mac", algorithm], enc=bank.script_keys["enc", algorithm]
@@ -104,4 +105,38 @@ def test_the_bank_books_what_the_card_approved(bank: Bank, edition: str) -> None
     assert [(bank.code(advice), bank.reason()) for advice in reversed(advices)] == [("00", "APPROVED")] * 2
     [cash] = cash_of(bank.store, bank.hsm, plastic.pan)
     assert cash.balance_minor == int(LiveData(memory, profile.aid).balance.hex()) == LOADED - 2 * 1234
+    assert unbalanced(bank.store) == []
+
+
+# fmt: off
+IN_THE_SLOT = [
+    # 9F7A   what is asked for, in order      code  reason      e-cash   account
+    ("00",   [(TC, {})],                      "00", "APPROVED", 0,       -1_234),  # at once
+    ("00",   [(ARQC, {}), (TC, {"t8A": Y3})], "00", "APPROVED", 0,       -1_234),  # the issuer could not be reached
+    ("01",   [(TC, {})],                      "00", "APPROVED", -1_234,  0),       # e-cash was offered, and the card has it
+    ("00",   [(ARQC, {}), (AAC, {"t8A": Z3})], "12", "NOT_A_TC", 0,      0),
+    ("00",   [(ARQC, {})],                    "12", "NOT_A_TC", 0,       0),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+@pytest.mark.parametrize(("cash", "asked", "code", "reason", "e_cash", "account"), IN_THE_SLOT)
+def test_the_bank_books_what_the_card_approved_in_the_slot(
+    bank: Bank, edition: str, *, cash: str, asked: list, code: str, reason: str, e_cash: int, account: int
+) -> None:
+    plastic, profile, memory = issued(bank, edition)
+    start = balance(bank.store, "lin/156").balance_minor
+    card = Card(memory)
+    assert card.power_on(CONTACT)
+    slot = insert(card, profile, t9F7A=cash)
+    for kind, said in asked:
+        slot.generate(kind, **said)
+        assert slot.kind == kind.name
+    slot.shown = {0x8A: slot.said[0x8A], **slot.shown}
+    advice = bank.offline(plastic, 1234, f22="052", f55=field55(slot, Message55.OFFLINE_UPLOAD))
+    assert (bank.code(advice), bank.reason()) == (code, reason)
+    [on_card] = cash_of(bank.store, bank.hsm, plastic.pan)
+    assert (on_card.balance_minor - LOADED, balance(bank.store, "lin/156").balance_minor - start) == (e_cash, account)
+    assert on_card.balance_minor == int(LiveData(memory, profile.aid).balance.hex())
     assert unbalanced(bank.store) == []
