@@ -169,8 +169,8 @@ def _without_host(chip: Chip, kept: Transaction, failure: Failure, done: Complet
     desk, slip = chip.desk, _slip(chip, kept)
     if failure.sent:
         receipt = yield from settle_record(desk, kept, failure, slip=slip)
-    else:
-        receipt = replace(slip, outcome=Outcome.DECLINED, reason=failure.reason, ui=UIMessage.DECLINED)
+    else:  # nothing was sent under its number, which the next payment takes
+        receipt = replace(slip, stan="", outcome=Outcome.DECLINED, reason=failure.reason, ui=UIMessage.DECLINED)
     if not done.approved:
         return receipt
     own = _record(chip)  # a payment of its own: the request that got no answer is taken back

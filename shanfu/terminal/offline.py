@@ -40,8 +40,13 @@ CAN_WAIT = frozenset({Reason.HOST_UNREACHABLE, Reason.NO_ANSWER})
 
 
 def may_wait(desk: Desk, reason: Reason) -> bool:
-    """Whether the host's absence need not stop a payment that nobody has to ask it about."""
-    return reason in CAN_WAIT and desk.journal.state.batch != NO_BATCH and not desk.journal.batch_full
+    """Whether the host's absence need not stop a payment that nobody has to ask it about.
+
+    An upload belongs to the open batch: there is none before the first sign-in, nor from a settlement to the sign-in after it.
+    """
+    state = desk.journal.state
+    open_batch = state.batch not in (NO_BATCH, state.closed_batch) and not state.settling
+    return reason in CAN_WAIT and open_batch and not desk.journal.batch_full
 
 
 def offline_possible(admitted: Admitted) -> bool:

@@ -7,8 +7,10 @@ the terminals' own journals say was paid with what the issuers have booked, and 
 from collections import Counter, defaultdict
 
 from shanfu import issuer
+from shanfu.emv import CryptogramType, IssuerApplicationData
 from shanfu.errors import DecodeError
-from shanfu.iso8583 import ResponseCode, decode_pos
+from shanfu.iso7816 import parse_flat
+from shanfu.iso8583 import EntryMode, ResponseCode, decode_pos
 from shanfu.pan import mask_pan
 from shanfu.sandbox import CARDS, MERCHANTS, World, business_dates, reconcile_world
 from shanfu.store import Store
@@ -79,8 +81,23 @@ def expected(kept: list[Transaction], opening: dict[str, int], *, holders: dict[
     for t in kept:
         if t.state is State.APPROVED:
             sign = -1 if t.kind is Kind.PURCHASE else 1
-            left[f"{holders[t.masked_pan]}/{t.currency}"] += sign * t.amount_minor
+            left[moved(t, holders[t.masked_pan], opening)] += sign * t.amount_minor
     return left
+
+
+def moved(t: Transaction, holder: str, accounts: dict[str, int]) -> str:
+    """The account that a transaction moves: a card that is waved and approves by itself, asked about or not, pays with its e-cash."""
+    waved = t.kind is Kind.PURCHASE and t.entry_mode.startswith(EntryMode.CONTACTLESS)
+    if not waved or not (t.offline or certified(t.reversal_de55)):
+        return f"{holder}/{t.currency}"
+    [cash] = [name for name in accounts if name.startswith(f"{holder}/e-cash/") and name.endswith(f"/{t.currency}")]
+    return cash
+
+
+def certified(de55: bytes) -> bool:
+    """Whether the card's first cryptogram was a TC; a closed batch has forgotten it."""
+    iad = parse_flat(de55).get(0x9F10)
+    return iad is not None and IssuerApplicationData.parse(iad).cryptogram_type is CryptogramType.TC
 
 
 def one_receipt_one_record(town: Town, kept: dict[str, list[Transaction]]) -> None:
@@ -118,6 +135,12 @@ def one_answer_each(town: Town) -> None:
 
 
 def no_atc_twice(kept: list[Transaction]) -> None:
-    """No card has lent the same transaction counter to two payments."""
-    used = Counter((t.masked_pan, t.atc) for t in kept if t.kind is Kind.PURCHASE and t.atc)
+    """No card has lent the same transaction counter to two payments.
+
+    A request that was taken back has that of the approval which the card gave when nobody could be reached.
+    """
+    payments = [t for t in kept if t.kind is Kind.PURCHASE and t.atc]
+    alone = {(t.masked_pan, t.atc) for t in payments if t.offline}
+    standing = [t for t in payments if t.state is not State.REVERSED or (t.masked_pan, t.atc) not in alone]
+    used = Counter((t.masked_pan, t.atc) for t in standing)
     assert [card for card, times in used.items() if times > 1] == []

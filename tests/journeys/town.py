@@ -25,7 +25,7 @@ from shanfu.sandbox import HOSTS, PIN, PROCESSES, Till, World, bank_of_card, car
 from shanfu.sandbox.serve import served
 from shanfu.sandbox.till import loop_line, till
 from shanfu.store import Store
-from shanfu.terminal import Receipt
+from shanfu.terminal import Receipt, Transaction
 
 NOON_MS = 1_795_320_000_000  # 2026-11-22, noon in Beijing
 TICK_MS = 1_000
@@ -231,7 +231,7 @@ class Town:
             self.net.advance(5 * TICK_MS)
             for merchant in sorted(self.known):
                 it = self.till(merchant)
-                if any(t.due or t.given_up for t in it.terminal.journal.transactions.values()):
+                if any(open_still(t) for t in it.terminal.journal.transactions.values()):
                     it.do(it.terminal.reverse_pending())
             if not self.unfinished():
                 return
@@ -250,8 +250,13 @@ class Town:
                 left += [f"network: {line.name} waits" for line in network.journal_lines(store, day) if line.state == "WAITING"]
         for merchant in sorted(self.known):
             kept = self.till(merchant).terminal.journal.transactions.values()
-            left += [f"{merchant}: {t.name}" for t in kept if t.due or t.given_up]
+            left += [f"{merchant}: {t.name}" for t in kept if open_still(t)]
         return left
+
+
+def open_still(t: Transaction) -> bool:
+    """Whether a terminal has something left to send for it that money hangs on."""
+    return t.due or t.given_up or t.upload_due
 
 
 def hosts(kind: str) -> list[str]:

@@ -196,6 +196,28 @@ def test_a_terminal_that_never_signed_in_approves_nothing() -> None:
     assert at.pay("30.00").reason is R.HOST_UNREACHABLE
 
 
+def test_nor_does_one_that_has_settled_and_not_signed_in_again() -> None:
+    at = shop()
+    at.pay("30.00")
+    assert at.drive(at.terminal.settle()).approved
+    at.host.plays("0800", *[closed] * 3)
+    assert [at.pay("30.00").reason, at.insert("30.00").reason] == [R.HOST_UNREACHABLE] * 2, "no batch would take its upload"
+    at.host.script.clear()
+    at.host.batch += 1
+    assert at.pay("30.00").offline
+    assert at.drive(at.terminal.settle()).approved
+
+
+def test_nor_one_whose_settlement_was_not_answered() -> None:
+    at = shop()
+    at.pay("30.00")
+    at.host.plays("0500", *[closed] * 3)
+    assert not at.drive(at.terminal.settle()).approved
+    at.drive(at.terminal.sign_off())
+    at.host.plays("0800", *[closed] * 3)
+    assert at.pay("30.00").reason is R.HOST_UNREACHABLE, "the batch may be closed"
+
+
 @pytest.mark.parametrize("cut", range(20))
 def test_a_power_cut_before_any_step(cut: int) -> None:
     at = shop()
