@@ -134,8 +134,9 @@ def _form(facts: Facts) -> str:
 
 
 _DETAILS = {
-    "account_open": _account, "atc_fresh": _atc, "card_expiry": _expiry, "card_verdict": _cvr, "certificate_new": _seen, "day_count": _count, "day_limit": _day_limit, "funds": _funds,
-    "is_certificate": _cvr, "master_key": _key, "message_form": _form, "original_known": _original, "original_seen": _original,
-    "pin": _pin, "script_known": _scripts, "spent_account": _account, "spent_covered": _spent, "stripe_allowed": _stripe, "stripe_pin": _pin, "terminal_verdict": _tvr,
-    "token_card_expiry": _expiry, "token_verified": _token, "transaction_limit": _one_limit,
+    "account_open": _account, "atc_fresh": _atc, "card_expiry": _expiry, "card_verdict": _cvr, "certificate_new": _seen,
+    "day_count": _count, "day_limit": _day_limit, "funds": _funds, "is_certificate": _cvr, "master_key": _key,
+    "message_form": _form, "original_known": _original, "original_seen": _original, "pin": _pin, "script_known": _scripts,
+    "spent_account": _account, "spent_covered": _spent, "stripe_allowed": _stripe, "stripe_pin": _pin,
+    "terminal_verdict": _tvr, "token_card_expiry": _expiry, "token_verified": _token, "transaction_limit": _one_limit,
 }  # fmt: skip

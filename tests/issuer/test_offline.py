@@ -203,9 +203,9 @@ ORDINARY = [
     ("debit",  UNREACHED,     {"f22": "051", "t9F26": bytes(8)}, 1234,  "12", "TC_WRONG"),
     ("debit",  UNREACHED,     {"f22": "051", "t9F27": b"\x80"}, 1234,   "12", "NOT_A_TC"),
     ("debit",  "03E10000",    {"f22": "051"},                  1234,    "12", "NOT_A_TC"),
-    ("debit",  "03600000",    {"f22": "051"},                  1234,    "12", "NOT_A_TC"),           # we were asked, and answered
+    ("debit",  "03600000",    {"f22": "051"},                  1234,    "12", "NOT_A_TC"),           # the end of an online one
     ("debit",  UNREACHED,     {"f22": "051", "currency": "344"}, 1234,  "A1", "NO_ACCOUNT"),
-    ("debit",  AT_ONCE,       {"f22": "072"},                  1234,    "12", "NO_CASH_ACCOUNT"),    # by wave it can only be e-cash
+    ("debit",  AT_ONCE,       {"f22": "072"},                  1234,    "12", "NO_CASH_ACCOUNT"),    # a wave: e-cash
     ("debit",  AT_ONCE,       {"f22": "051", "t9F74": b"ECC001"}, 1234, "12", "NO_CASH_ACCOUNT"),
     ("cash",   AT_ONCE,       {"f22": "051"},                  1234,    "00", "APPROVED"),
     ("cash",   UNREACHED,     {"f22": "051"},                  1234,    "00", "APPROVED"),

@@ -86,7 +86,7 @@ def expected(kept: list[Transaction], opening: dict[str, int], *, holders: dict[
 
 
 def moved(t: Transaction, holder: str, accounts: dict[str, int]) -> str:
-    """The account that a transaction moves: a card that is waved and approves by itself, asked about or not, pays with its e-cash."""
+    """The account that a transaction moves: a waved card that approves by itself, asked about or not, pays with its e-cash."""
     waved = t.kind is Kind.PURCHASE and t.entry_mode.startswith(EntryMode.CONTACTLESS)
     if not waved or not (t.offline or certified(t.reversal_de55)):
         return f"{holder}/{t.currency}"

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from shanfu import acquirer
-from shanfu.issuer import ScriptKind
 from shanfu.iso8583 import decode_pos
+from shanfu.issuer import ScriptKind
 from tests.journeys.judge import judge
 from tests.journeys.test_outcomes import moves, said
 from tests.journeys.town import Town
@@ -46,21 +46,21 @@ def heard(town: Town) -> list[str]:
 
 
 # fmt: off
-#  limits      what happens                    amount    end                  code  sent                        moved
+#  limits       what happens                     amount    end                  code  sent        moved
 PAYMENTS = [
-  (ALONE,      "",                             "20.00",  "approved",          "",   [],                         -2_000),  # Y1
-  (ALONE,      "acquirer down",                "20.00",  "approved",          "",   [],                         -2_000),
-  (ALONE,      "",                             "30.00",  "approved",          "00", ["0200"],                   -3_000),  # the floor
-  (UNREACHED,  "",                             "20.00",  "approved",          "00", ["0200"],                   -2_000),
-  (UNREACHED,  "acquirer down",                "20.00",  "approved",          "",   [],                         -2_000),  # Y3
-  (UNREACHED,  "terminal>acquirer 0200",       "20.00",  "approved",          "",   ["0200"],                   -2_000),
-  (UNREACHED,  "acquirer>terminal 0210",       "20.00",  "approved",          "",   ["0200"],                   -2_000),
-  (UNREACHED,  "acquirer>terminal 0210 spoilt", "20.00", "approved",          "",   ["0200"],                   -2_000),
-  (UNREACHED,  "issuer>network 0210",          "20.00",  "acquirer-declined", "98", ["0200"],                   0),       # an answer
-  (UNREACHED,  "acquirer down",                "30.00",  "no-answer",         "98", [],                         0),
-  (UNREACHED,  "acquirer>terminal 0210",       "30.00",  "no-answer",         "98", ["0200"],                   0),
-  ({},         "acquirer down",                "20.00",  "no-answer",         "98", [],                         0),       # Z3
-  ({},         "acquirer>terminal 0210",       "20.00",  "no-answer",         "98", ["0200"],                   0),
+  (ALONE,       "",                              "20.00",  "approved",          "",   [],         -2_000),  # Y1
+  (ALONE,       "acquirer down",                 "20.00",  "approved",          "",   [],         -2_000),
+  (ALONE,       "",                              "30.00",  "approved",          "00", ["0200"],   -3_000),  # the floor
+  (UNREACHED,   "",                              "20.00",  "approved",          "00", ["0200"],   -2_000),
+  (UNREACHED,   "acquirer down",                 "20.00",  "approved",          "",   [],         -2_000),  # Y3
+  (UNREACHED,   "terminal>acquirer 0200",        "20.00",  "approved",          "",   ["0200"],   -2_000),
+  (UNREACHED,   "acquirer>terminal 0210",        "20.00",  "approved",          "",   ["0200"],   -2_000),
+  (UNREACHED,   "acquirer>terminal 0210 spoilt", "20.00",  "approved",          "",   ["0200"],   -2_000),
+  (UNREACHED,   "issuer>network 0210",           "20.00",  "acquirer-declined", "98", ["0200"],   0),  # an answer
+  (UNREACHED,   "acquirer down",                 "30.00",  "no-answer",         "98", [],         0),
+  (UNREACHED,   "acquirer>terminal 0210",        "30.00",  "no-answer",         "98", ["0200"],   0),
+  ({},          "acquirer down",                 "20.00",  "no-answer",         "98", [],         0),  # Z3
+  ({},          "acquirer>terminal 0210",        "20.00",  "no-answer",         "98", ["0200"],   0),
 ]
 # fmt: on
 
@@ -94,7 +94,8 @@ def test_a_line_stays_dead_and_the_card_pays_as_often_as_its_bank_allows(town: T
     first = town.available()
     opening = ready(town, {UPPER: b"\x02"})
     town.net.stop(ACQUIRER)
-    ends = [said(town.insert("cash", "metro", amount=amount))[0] for amount in ("20.00", "9.00", "5.00")]  # each under the floor with the one before
+    amounts = ("20.00", "9.00", "5.00")  # each is under the floor with the one before
+    ends = [said(town.insert("cash", "metro", amount=amount))[0] for amount in amounts]
     assert ends == ["approved", "approved", "host-unreachable"]
     assert moves(town, opening) == {}
     town.net.start(ACQUIRER)
