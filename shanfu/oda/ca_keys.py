@@ -96,10 +96,12 @@ class CAKey:
         """How people name it, such as A000000333/80."""
         return f"{self.rid.hex().upper()}/{self.index:02X}"
 
-    def refusal(self, today: date, *, allow_test: bool = False) -> Reason | None:
-        """Say why this key is not to be used on that day, or None."""
+    def refusal(self, today: date, *, allow_test: bool = False, sm: bool = True) -> Reason | None:
+        """Say why this key is not to be used on that day, or None; without `sm` nobody there can compute SM2."""
         if self.test and not allow_test:
             return Reason.FOR_TESTS
+        if isinstance(self.key, SM2PublicKey) and not sm:  # JR/T 0025.17: since PBOC 3.0
+            return Reason.KEY_ALGORITHM
         # EMV B2 11.2: a terminal does not use a key beyond its date
         return Reason.EXPIRED if self.expires and today > self.expires else None
 
@@ -131,12 +133,17 @@ class Revocation:
 
 
 class CAKeys:
-    """The keys that a terminal knows, and its list of revoked certificates; `add` replaces a key of the same name."""
+    """The keys that a terminal knows, and its list of revoked certificates; `add` replaces a key of the same name.
 
-    def __init__(self, keys: Iterable[CAKey] = (), *, revoked: Collection[Revocation] = (), allow_test: bool = False) -> None:
+    It uses test keys only if told to (`allow_test`), keys for SM2 only if it has the SM algorithms (`sm`).
+    """
+
+    def __init__(
+        self, keys: Iterable[CAKey] = (), *, revoked: Collection[Revocation] = (), allow_test: bool = False, sm: bool = True
+    ) -> None:  # fmt: skip
         self._keys: dict[tuple[bytes, int], CAKey] = {}
         self._revoked = set(revoked)
-        self.allow_test = allow_test
+        self.allow_test, self.sm = allow_test, sm
         for key in keys:
             self.add(key)
 
@@ -153,7 +160,7 @@ class CAKeys:
         key = self._keys.get((rid, index))
         if key is None:
             return Failure(Part.CA_KEY, Reason.UNKNOWN)
-        reason = key.refusal(today, allow_test=self.allow_test)
+        reason = key.refusal(today, allow_test=self.allow_test, sm=self.sm)
         return key if reason is None else Failure(Part.CA_KEY, reason)
 
     def is_revoked(self, key: CAKey, serial: bytes) -> bool:

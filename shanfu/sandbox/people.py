@@ -42,7 +42,10 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Merchant:
-    """A merchant with its one terminal; up to `offline` minor units it lets a waved card pay without asking anybody."""
+    """A merchant with its one terminal; up to `offline` minor units it lets a waved card pay without asking anybody.
+
+    `edition` is that of JR/T 0025 which the terminal follows: one of PBOC 2.0 has no SM algorithms.
+    """
 
     name: str
     id: str
@@ -54,6 +57,7 @@ class Merchant:
     title: str
     title_zh: str
     offline: int = 0
+    edition: str = "3.0"
 
     @property
     def mcc(self) -> str:
@@ -166,7 +170,7 @@ APPS = (
 
 MERCHANTS = (
     Merchant("teahouse", "990290058120001", "10000001", "lantern", "CNY", True,  ALL, "Ten Thousand Blessings Teahouse", "万福茶楼"),
-    Merchant("bookshop", "990290059420002", "10000002", "lantern", "CNY", False, ALL, "New Street Books", "新街书店"),
+    Merchant("bookshop", "990290059420002", "10000002", "lantern", "CNY", False, ALL, "New Street Books", "新街书店", edition="2.0"),
     Merchant("kiosk",    "990290059940003", "10000003", "lantern", "CNY", False, ALL[1:], "Corner Kiosk", "街角报亭"),
     Merchant("metro",    "990290041110004", "10000004", "lantern", "CNY", True,  ALL, "City Metro", "城市地铁", offline=3_000),
     Merchant("ferry",    "991344041110001", "20000001", "harbour", "HKD", True,  ALL, "Harbour Ferry", "海港渡轮"),

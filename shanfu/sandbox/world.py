@@ -43,7 +43,7 @@ from shanfu.network import Network, NetworkConfig
 from shanfu.sandbox.people import APPS, CLOUD, INSTITUTIONS, NETWORK, TSP, Merchant, card_named, merchant_named
 from shanfu.sandbox.settings import Settings, read_settings
 from shanfu.store import FileMemory, Lock, Schema, Sealer, Store, held
-from shanfu.terminal import PinPad, ReaderKind, Terminal, TerminalConfig, unionpay_aids
+from shanfu.terminal import PBOC_2_0, PBOC_3_0, PinPad, ReaderKind, Terminal, TerminalConfig, unionpay_aids
 
 __all__ = ["HOSTS", "HOUSEHOLD", "PROCESSES", "Roles", "World", "network_config", "private_folder", "role"]
 
@@ -227,6 +227,8 @@ def role(name: str) -> Roles:
 
 def terminal_config(merchant: Merchant, timeout_ms: int) -> TerminalConfig:
     """Return the settings with which a merchant's terminal is installed."""
+    modern, aids = merchant.edition != "2.0", unionpay_aids(enrolled=merchant.pin_free)
+    version = PBOC_3_0 if modern else PBOC_2_0
     return TerminalConfig(
         merchant_id=merchant.id,
         merchant_name=merchant.title,
@@ -235,7 +237,8 @@ def terminal_config(merchant: Merchant, timeout_ms: int) -> TerminalConfig:
         currency=Currency.of(merchant.currency),
         country="344" if merchant.currency == "HKD" else "156",
         readers=frozenset(ReaderKind(reader) for reader in merchant.readers),
-        aids=tuple(replace(aid, contactless_floor=merchant.offline) for aid in unionpay_aids(enrolled=merchant.pin_free)),
+        aids=tuple(replace(aid, contactless_floor=merchant.offline, version=version) for aid in aids),
+        sm_algorithms=modern,
         offline_ceiling=merchant.offline,
         acquirer_timeout_ms=timeout_ms,
     )

@@ -12,7 +12,7 @@ it keeps), `downloads.py`, `parameters.py`, `pin_pad.py`, `aftersales.py`, `mana
 `receipt.py`, `slip.py`, `desk.py`, `masking.py`, `reader.py`.
 """
 
-from shanfu.terminal.config import AIDParameters, ReaderKind, TerminalConfig, unionpay_aids
+from shanfu.terminal.config import PBOC_2_0, PBOC_3_0, AIDParameters, ReaderKind, TerminalConfig, unionpay_aids
 from shanfu.terminal.cvm import choose_cvm
 from shanfu.terminal.desk import ACQUIRER, CARD, PIN_PAD
 from shanfu.terminal.endings import Ending
@@ -43,10 +43,10 @@ from shanfu.terminal.receipt import Receipt, print_receipt
 from shanfu.terminal.terminal import Terminal
 
 __all__ = [
-    "ACQUIRER", "CARD", "GPO_STATUS", "PIN_PAD", "AIDParameters", "Candidate", "CardAnswer", "CheckMAC", "Ending",
-    "EnterOfflinePIN", "EnterPIN", "Journal", "JournalLine", "KeysLoaded", "Kind", "LoadKeys", "MACChecked", "MACMade",
-    "MakeMAC", "OfflinePINEntered", "Outcome", "PINCancelled", "PINEntered", "Parameters", "PinPad", "Preprocessed",
-    "PresentedCard", "Reader", "ReaderKind", "Reason", "Receipt", "Refused", "Route", "State", "Terminal", "TerminalConfig",
-    "Transaction", "TwoCards", "UIMessage", "candidates", "choose_cvm", "fdda_failed", "mask_apdu", "matches", "preprocess",
-    "print_receipt", "read_gpo", "route_after_gpo", "unionpay_aids",
+    "ACQUIRER", "CARD", "GPO_STATUS", "PBOC_2_0", "PBOC_3_0", "PIN_PAD", "AIDParameters", "Candidate", "CardAnswer",
+    "CheckMAC", "Ending", "EnterOfflinePIN", "EnterPIN", "Journal", "JournalLine", "KeysLoaded", "Kind", "LoadKeys",
+    "MACChecked", "MACMade", "MakeMAC", "OfflinePINEntered", "Outcome", "PINCancelled", "PINEntered", "Parameters", "PinPad",
+    "Preprocessed", "PresentedCard", "Reader", "ReaderKind", "Reason", "Receipt", "Refused", "Route", "State", "Terminal",
+    "TerminalConfig", "Transaction", "TwoCards", "UIMessage", "candidates", "choose_cvm", "fdda_failed", "mask_apdu",
+    "matches", "preprocess", "print_receipt", "read_gpo", "route_after_gpo", "unionpay_aids",
 ]  # fmt: skip

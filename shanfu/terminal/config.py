@@ -17,11 +17,12 @@ from shanfu.errors import ConfigError
 from shanfu.money import Currency
 from shanfu.oda import CAKey
 
-__all__ = ["AIDParameters", "ReaderKind", "TerminalConfig", "unionpay_aids"]
+__all__ = ["PBOC_2_0", "PBOC_3_0", "AIDParameters", "ReaderKind", "TerminalConfig", "unionpay_aids"]
 
 PIN_FREE_MINOR = 100_000  # 1000.00, inclusive, at enrolled merchants since 2018-06-01 (UnionPay notice)
 NO_LIMIT_MINOR = 100_000_001  # over every amount a merchant takes by contactless
 UNIONPAY_RID = bytes.fromhex("A000000333")
+PBOC_2_0, PBOC_3_0 = b"\x00\x20", b"\x00\x30"  # 9F08 and 9F09, by edition of JR/T 0025
 
 
 class ReaderKind(StrEnum):
@@ -38,14 +39,15 @@ class AIDParameters:
 
     aid: bytes  # 9F06
     exact: bool = False  # DF01; 00 partial and 01 exact is an unverified reading
-    version: bytes = bytes.fromhex("0030")  # 9F09: PBOC 3.0
+    version: bytes = PBOC_3_0  # 9F09
     kernel: int = 7  # kernel identifier of the RID (EMV CL B 3.3)
     contactless_floor: int | None = 0  # DF19
     floor: int | None = 0  # 9F1B
     transaction_limit: int | None = NO_LIMIT_MINOR  # DF20
     cvm_limit: int | None = 0  # DF21
-    tac_default: bytes = bytes.fromhex("D84000A800")  # DF11, as UnionPay acquirers download it
-    tac_online: bytes = bytes.fromhex("D84004F800")  # DF12
+    # as UnionPay acquirers download them (D84000A800, D84004F800), and with the bit for a failed CDA, which those leave to luck
+    tac_default: bytes = bytes.fromhex("DC4000A800")  # DF11
+    tac_online: bytes = bytes.fromhex("DC4004F800")  # DF12
     tac_denial: bytes = bytes.fromhex("0010000000")  # DF13
     random_threshold: int = 0  # DF15, minor units
     random_target_percent: int = 0  # DF17: how many of the small amounts go online though they need not
@@ -82,6 +84,7 @@ class TerminalConfig:
     additional_capabilities: bytes = bytes.fromhex("6000F0A001")  # 9F40 (EMV B4 A3)
     serial: bytes = b""  # 9F1E, 8 characters; the terminal id unless given
     ttq: TTQ = field(default=TTQ.QPBOC | TTQ.CONTACT_PBOC | TTQ.ONLINE_PIN | TTQ.SIGNATURE)  # 9F66 without byte 2 b8, b7
+    sm_algorithms: bool = True  # SM2 and SM3, since PBOC 3.0 (JR/T 0025.17); cards that ask are told so (DF69)
     ca_keys: tuple[CAKey, ...] = ()  # injected at installation; downloads come on top
     accept_test_keys: bool = False  # never in a terminal that takes real money
     offline_ceiling: int = 0  # how high a *downloaded* floor limit may be, minor units: downloads carry no MAC

@@ -133,7 +133,7 @@ def transaction_values(desk: Desk, amount: Money, *, version: bytes, transaction
         0x9C: bytes((transaction_type,)),
         0x9F37: desk.random(4),
         0xDF60: b"\0",  # JR/T 0025.14: no sectional fare
-        0xDF69: b"\1",  # JR/T 0025.17: SM algorithms accepted; the cryptogram is the issuer's to verify
+        0xDF69: bytes((config.sm_algorithms,)),  # JR/T 0025.17; of certificates: a cryptogram is the issuer's to verify
         0x9F33: config.capabilities,
         0x9F35: config.terminal_type,
         0x9F40: config.additional_capabilities,

@@ -44,7 +44,8 @@ class ParameterBook:
 
     def _refresh(self) -> None:
         config = self._config
-        self.ca_keys = CAKeys([*config.ca_keys, *self._keys.values()], allow_test=config.accept_test_keys)
+        keys = (*config.ca_keys, *self._keys.values())
+        self.ca_keys = CAKeys(keys, allow_test=config.accept_test_keys, sm=config.sm_algorithms)
         known = {limits.aid: limits for limits in config.aids}
         for record in self._aids.values():
             known[record.aid] = _merged(known.get(record.aid) or AIDParameters(aid=record.aid), record, config)

@@ -10,7 +10,7 @@ from shanfu.emv import UNIONPAY_RID
 from shanfu.errors import DecodeError, IntegrityError, ShanfuError
 from shanfu.iso7816 import parse, tlv
 from shanfu.iso8583 import encode_ca_key, parse_ca_key
-from shanfu.oda import CAKey, CAKeys, Failure
+from shanfu.oda import CAKey, CAKeys, Failure, Part, Reason
 from tests.oda.world import TODAY, Kind, world
 
 KINDS: tuple[Kind, ...] = ("RSA", "SM2")
@@ -86,6 +86,13 @@ def test_a_test_key_is_none_in_production() -> None:
     found = CAKeys([key]).find(key.rid, key.index, today=TODAY)
     assert isinstance(found, Failure)
     assert (found.explain(), found.explain("zh")) == ("certification authority key is for tests only", "CA公钥仅供测试")
+
+
+@pytest.mark.parametrize(("kind", "usable"), [("RSA", True), ("SM2", False)])
+def test_a_terminal_without_sm_algorithms_uses_no_key_for_them(kind: Kind, usable: bool) -> None:
+    key = world(kind).authority
+    found = CAKeys([key], allow_test=True, sm=False).find(key.rid, key.index, today=TODAY)
+    assert found == (key if usable else Failure(Part.CA_KEY, Reason.KEY_ALGORITHM))
 
 
 @pytest.mark.parametrize(("rid", "index"), [(b"", 1), (UNIONPAY_RID + b"\1", 1), (UNIONPAY_RID, 256), (UNIONPAY_RID, -1)])
