@@ -261,7 +261,7 @@ class _Builder:
             card_keys = published
         else:
             ac, mac, enc = keys.masters[word]
-            profile = bureau.chain(profile, keys.chains[word, card.pan[:6]], self.authority.serial())
+            profile = bureau.chain(bureau.checked(profile, keys.cvk), keys.chains[word, card.pan[:6]], self.authority.serial())
             card_keys = bureau.card_keys((ac, mac, enc), pan=card.pan, psn=profile.psn)
         order = issuer.CardOrder(
             pan=PAN(card.pan),

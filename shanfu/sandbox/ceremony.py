@@ -13,7 +13,7 @@ from typing import Final
 from shanfu.card import CardKeys, CardProfile, static_data
 from shanfu.crypto import PIN, Algorithm, BlockKey, Cipher, PinFormat, RSAPrivateKey, SM2PrivateKey, encipher_pin
 from shanfu.emv import Track2
-from shanfu.hsm import HSM, CardPairJob, CVVJob, KeyBlock, KeyUsage, PINCheck
+from shanfu.hsm import HSM, CardCode, CardPairJob, CVVJob, KeyBlock, KeyUsage, PINCheck
 from shanfu.hsm import Algorithm as KeyAlgorithm
 from shanfu.oda import chain_records, icc_key_groupings
 from shanfu.sandbox.authority import IssuerChain
@@ -23,6 +23,7 @@ __all__ = ["Bureau", "Components", "components"]
 
 CARD_BITS: Final = 1024  # a signature of 128 bytes travels in the answer to a tap (JR/T 0025.12)
 DDOL: Final = bytes.fromhex("9F3704")  # what the card signs of the terminal's: its unpredictable number
+CVV_DIGITS: Final = 3
 AIP_TOO: Final = b"\x82"  # 9F4A: the AIP is signed too (EMV B3 10.3)
 
 
@@ -80,13 +81,17 @@ class Bureau:
         shown = {**chain.values, **made.values, 0x9F49: DDOL, 0x9F4A: AIP_TOO}
         return replace(profile, oda=chain_records(shown) | icc_key_groupings(key))
 
+    def checked(self, profile: CardProfile, cvk: KeyBlock, code: CardCode = CardCode.CHIP) -> CardProfile:
+        """Put a check value into a card's track 2: the chip's is not the stripe's, so neither passes for the other."""
+        job = CVVJob(
+            key=cvk, pan=profile.pan.digits, expiry_yymm=profile.expiry, service_code=profile.service_code, code=code
+        )  # fmt: skip
+        return replace(profile, discretionary=self._hsm.make_cvv(job) + profile.discretionary[CVV_DIGITS:])
+
     def stripe(self, profile: CardProfile, cvk: KeyBlock) -> str:
         """Return what is encoded as track 2: as in the chip, but with the stripe's own check value."""
-        job = CVVJob(key=cvk, pan=profile.pan.digits, expiry_yymm=profile.expiry, service_code=profile.service_code)
-        track = Track2(
-            pan=profile.pan, expiry=profile.expiry, service_code=profile.service_code,
-            discretionary=self._hsm.make_cvv(job) + profile.discretionary[3:],
-        )  # fmt: skip
+        own = self.checked(profile, cvk, CardCode.STRIPE)
+        track = Track2(pan=own.pan, expiry=own.expiry, service_code=own.service_code, discretionary=own.discretionary)
         return track.text()
 
     def pvv(self, pin: str, *, pan: str, pvk: KeyBlock, pvki: str) -> str:

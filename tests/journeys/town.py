@@ -116,11 +116,12 @@ class Town:
                 self.till(merchant).take_away()
 
     def swipe(
-        self, card: str = "debit", merchant: str = "teahouse", *, amount: str = "12.34", pin: str | None = PIN
-    ) -> Receipt:
-        """Draw a card's stripe through the reader."""
+        self, card: str = "debit", merchant: str = "teahouse", *, amount: str = "12.34", pin: str | None = PIN,
+        stripe: str = "",
+    ) -> Receipt:  # fmt: skip
+        """Draw a card's stripe through the reader, or one that somebody has made."""
         self.typed = [pin]
-        stripe = self.world.stripe(card)
+        stripe = stripe or self.world.stripe(card)
         return self.do(merchant, lambda it: it.terminal.swipe(stripe, money(merchant, amount)))
 
     def order(self, kind: issuer.ScriptKind, card: str = "debit", **what: Any) -> None:
