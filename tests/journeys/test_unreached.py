@@ -21,6 +21,7 @@ TOTAL = 0x9F54  # their sum, n12
 UNREACHED = {UPPER: b"\x05"}
 ALONE = {LOWER: b"\x05", TOTAL: bytes.fromhex("000000010000")}
 ACCOUNT = "hu-jie/156"
+COMMANDS = 22  # more than an insert has
 
 
 def ready(town: Town, limits: dict[int, bytes]) -> dict[str, int]:
@@ -124,4 +125,18 @@ def test_the_cards_word_goes_in_first_and_the_request_is_taken_back_late(town: T
     assert kept_back.hits
     town.drain()
     assert moves(town, opening) == {ACCOUNT: -2_000}
+    judge(town, opening=first)
+
+
+@pytest.mark.parametrize("limits", [{UPPER: b"\x63"}, {LOWER: b"\x63", TOTAL: bytes.fromhex("000000100000")}], ids=["Y3", "Y1"])
+def test_a_card_pulled_while_nobody_can_be_asked_has_paid_what_the_slips_say(town: Town, limits: dict[int, bytes]) -> None:
+    first = town.available()
+    opening = ready(town, limits)
+    town.net.stop(ACQUIRER)
+    receipts = [town.insert("cash", "metro", amount="1.00", tear_after=cut) for cut in range(1, COMMANDS + 1)]
+    approved = [receipt for receipt in receipts if receipt.approved]
+    assert 1 <= len(approved) < COMMANDS
+    assert all(receipt.offline for receipt in approved)
+    town.drain()
+    assert moves(town, opening) == {ACCOUNT: -100 * len(approved)}
     judge(town, opening=first)
