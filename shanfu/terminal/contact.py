@@ -26,7 +26,7 @@ from shanfu.terminal.desk import Desk
 from shanfu.terminal.endings import Ending, end, guarded
 from shanfu.terminal.host import Answer, Failure, book, exchange, seal
 from shanfu.terminal.journal import Transaction, stan_of
-from shanfu.terminal.offline import approve_offline, may_wait
+from shanfu.terminal.offline import approve_offline, batch_open, may_wait
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 from shanfu.terminal.payment import concluded, settle_record
 from shanfu.terminal.readiness import ready_or_not
@@ -105,7 +105,7 @@ def _decide(chip: Chip, wishes: Wishes) -> Dialogue[Decision | Ending]:
     stopped = yield from verify_cardholder(chip)
     if stopped is not None:
         return stopped
-    yield from manage_risk(chip, force_online=wishes.force_online)
+    yield from manage_risk(chip, force_online=wishes.force_online or not batch_open(chip.desk))
     return (yield from generate_ac(chip, choose_cryptogram(chip), CDOL1))
 
 

@@ -30,7 +30,7 @@ from shanfu.terminal.receipt import Receipt
 from shanfu.terminal.restrictions import four_digit_year
 from shanfu.terminal.risk import on_exception_file
 
-__all__ = ["approve_offline", "may_wait", "offline_possible", "prove"]
+__all__ = ["all_online", "approve_offline", "batch_open", "may_wait", "offline_possible", "prove"]
 
 APPROVED_OFFLINE = b"Y1"  # 8A (EMV B4 A6)
 CASH_CODE = 0x9F74  # JR/T 0025.13: which issuer lets the balance be spent; goes into the upload
@@ -40,13 +40,23 @@ CAN_WAIT = frozenset({Reason.HOST_UNREACHABLE, Reason.NO_ANSWER})
 
 
 def may_wait(desk: Desk, reason: Reason) -> bool:
-    """Whether the host's absence need not stop a payment that nobody has to ask it about.
+    """Whether the host's absence need not stop a payment that nobody has to ask it about."""
+    return reason in CAN_WAIT and batch_open(desk) and not desk.journal.batch_full
 
-    An upload belongs to the open batch: there is none before the first sign-in, nor from a settlement to the sign-in after it.
+
+def batch_open(desk: Desk) -> bool:
+    """Whether there is a batch that will take an upload.
+
+    There is none before the first sign-in, nor from a settlement to the sign-in after it, and who has asked for a settlement
+    and got no answer cannot know.
     """
     state = desk.journal.state
-    open_batch = state.batch not in (NO_BATCH, state.closed_batch) and not state.settling
-    return reason in CAN_WAIT and open_batch and not desk.journal.batch_full
+    return state.batch not in (NO_BATCH, state.closed_batch) and not state.settling
+
+
+def all_online(admitted: Admitted) -> Admitted:
+    """Demand an online cryptogram of every application (JR/T 0025.12, 9F66)."""
+    return {limits: ttq | TTQ.ONLINE_CRYPTOGRAM_REQUIRED for limits, ttq in admitted.items()}
 
 
 def offline_possible(admitted: Admitted) -> bool:

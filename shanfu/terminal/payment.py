@@ -25,7 +25,7 @@ from shanfu.terminal.desk import Desk
 from shanfu.terminal.endings import Ending, guarded
 from shanfu.terminal.host import NOTHING_MORE, Answer, Failure, book, exchange, seal
 from shanfu.terminal.journal import Transaction, stan_of
-from shanfu.terminal.offline import approve_offline, may_wait, offline_possible, prove
+from shanfu.terminal.offline import all_online, approve_offline, batch_open, may_wait, offline_possible, prove
 from shanfu.terminal.outcome import Outcome, Reason, UIMessage
 from shanfu.terminal.readiness import ready_or_not
 from shanfu.terminal.receipt import Receipt
@@ -101,6 +101,8 @@ def _wave(desk: Desk, amount: Money, *, title: str, ask_pin: bool = False) -> Di
     desk.name_next()  # a sign-in has used a trace number and may have opened a batch
     if reason is not None and not (may_wait(desk, reason) and offline_possible(admitted)):
         return ended(desk, Ending(outcome=Outcome.DECLINED, reason=reason), title=title, amount=amount)
+    if not batch_open(desk):
+        admitted = all_online(admitted)
     found = yield from _tapped(desk, amount, admitted, transaction_type=BALANCE_TYPE if ask_pin else 0, host=reason is None)
     if isinstance(found, Tap) and not found.card.offline and reason is not None:
         found = Ending(outcome=Outcome.DECLINED, reason=reason)

@@ -95,6 +95,18 @@ def test_a_word_that_was_changed_on_the_way_is_refused_by_the_bank_and_shown_by_
     assert verdicts == {Verdict.STATE_DIFFERS, Verdict.POSITION}  # the acquirer holds it for owed
 
 
+def test_after_a_settlement_without_an_answer_no_card_pays_alone_until_a_batch_is_open(town: Town) -> None:
+    first = town.available()
+    opening = ready(town)
+    harm(town, "silent", on("acquirer>terminal", "0510"), times=3)
+    assert not town.settle("metro").approved
+    ends = [said(town.tap("cash", "metro", amount="3.00", pin=None)) for _ in range(2)]
+    assert ends == [("acquirer-declined", "97", "NONE"), ("approved", "", "NONE")]  # asked, told, signed in again
+    town.drain()
+    assert cash(town) == opening - 300
+    judge(town, opening=first)
+
+
 # -- a word that the terminal cannot check -----------------------------------------------------------------------------
 
 

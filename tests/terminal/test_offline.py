@@ -208,11 +208,18 @@ def test_nor_does_one_that_has_settled_and_not_signed_in_again() -> None:
     assert at.drive(at.terminal.settle()).approved
 
 
+SLOT = {"cvms": (CVM.NONE,), "lower_limit": 9, "upper_limit": 9, "total_limit_minor": 10**6}
+
+
 def test_nor_one_whose_settlement_was_not_answered() -> None:
-    at = shop()
-    at.pay("30.00")
+    at = shop(card=SLOT)
+    assert [at.pay("30.00").offline, at.insert("20.00").offline] == [True, True]
     at.host.plays("0500", *[closed] * 3)
     assert not at.drive(at.terminal.settle()).approved
+    asked = [at.pay("30.00"), at.insert("20.00")]
+    assert [(receipt.approved, receipt.offline) for receipt in asked] == [(True, False)] * 2, "who is asked knows the batch"
+    at.host.plays("0200", closed)
+    assert at.insert("20.00").reason is R.NO_ANSWER
     at.drive(at.terminal.sign_off())
     at.host.plays("0800", *[closed] * 3)
     assert at.pay("30.00").reason is R.HOST_UNREACHABLE, "the batch may be closed"
