@@ -39,6 +39,7 @@ from shanfu.hosts.wire import (
     original_name,
     rejected,
     sent_at,
+    written,
 )
 
 __all__ = [
@@ -93,4 +94,5 @@ __all__ = [
     "sent_at",
     "told_checks",
     "try_keys",
+    "written",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from shanfu.hosts.keys import try_keys
 from shanfu.hsm import HSM, KeyBlock, MACAlgorithm, MACJob
 from shanfu.iso8583 import (
+    MAC_ALGORITHMS,
     MAC_FIELDS,
     InterbankFrame,
     Message,
@@ -24,6 +25,7 @@ __all__ = ["MACTrial", "interbank_algorithm", "interbank_trial", "right_macs", "
 
 MAC_CHARACTERS: Final = 8  # of DE128: four bytes in hexadecimal (Q/CUP 006 DE128)
 _OF_CIPHER: Final = {"4": MACAlgorithm.SM4_CBC}
+_NAMED: Final = {name: MACAlgorithm(name) for name in MAC_ALGORITHMS.values()}
 
 
 class MACTrial(NamedTuple):
@@ -43,9 +45,9 @@ def interbank_trial(message: Message, keys: Sequence[KeyBlock]) -> MACTrial:
     mac = message.fields.get(128)
     if not isinstance(mac, str) or len(mac) != MAC_CHARACTERS or not mac.isascii() or message.mti[:3] not in MAC_FIELDS:
         return _HOPELESS
-    announced = mac_algorithm(message)
-    fitting = [key for key in keys if interbank_algorithm(key).value == announced]
-    return MACTrial(fitting, interbank_algorithm(fitting[0]), mac_input(message), mac.encode()) if fitting else _HOPELESS
+    announced = _NAMED[mac_algorithm(message)]
+    fitting = [key for key in keys if interbank_algorithm(key) is announced]
+    return MACTrial(fitting, announced, mac_input(message), mac.encode()) if fitting else _HOPELESS
 
 
 def right_macs(hsm: HSM, trials: Sequence[MACTrial]) -> list[bool]:

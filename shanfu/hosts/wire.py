@@ -9,12 +9,12 @@ from functools import lru_cache
 from typing import Final
 
 from shanfu.clock import local
-from shanfu.iso8583 import InterbankFrame, Message, decode_interbank, response_mti
-from shanfu.links import Inbound
+from shanfu.iso8583 import InterbankFrame, Message, decode_interbank, encode_interbank, response_mti
+from shanfu.links import Inbound, Outbound
 
 __all__ = [
     "business_date", "institution", "management_answer", "name_of", "opened", "original_data", "original_name", "rejected",
-    "sent_at",
+    "sent_at", "written",
 ]  # fmt: skip
 
 _IDENTITY: Final = frozenset({7, 11, 32, 33})
@@ -98,6 +98,12 @@ def opened(inbound: Inbound) -> InterbankFrame:
     """Return the interbank frame that came; DecodeError when it is none. A neighbour in this process gives it open."""
     said = inbound.said
     return said if isinstance(said, InterbankFrame) else decode_interbank(inbound.frame)
+
+
+def written(passage: Inbound | Outbound) -> bytes:
+    """Return the bytes of a frame, for those who watch; of what a neighbour gives open, those that a wire would carry."""
+    said = passage.said
+    return encode_interbank(said) if isinstance(said, InterbankFrame) else passage.frame
 
 
 def rejected(frame: bytes) -> bytes | None:

@@ -39,7 +39,7 @@ class Kind(Enum):
 class Inbound(Struct, frozen=True):
     """One frame as the link's framing gives it, length included; or news of the link.
 
-    `said` is what the frame decodes to, where its sender lives in the same process and has just encoded it.
+    `said` is there instead of bytes where the sender lives in the same process: what its frame would decode to.
     """
 
     station: str
@@ -53,10 +53,10 @@ class Inbound(Struct, frozen=True):
 
 
 class Outbound(Struct, frozen=True):
-    """One frame to send, framing included; `said` is what it encodes, for a receiver in the same process."""
+    """One frame to send, framing included; for a receiver in the same process what it says, `said`, instead of bytes."""
 
     station: str
-    frame: bytes
+    frame: bytes = b""
     said: object = None
 
     def __repr__(self) -> str:

@@ -26,6 +26,7 @@ from shanfu.store import Schema, Sequencer, Shelf, Transaction
 __all__ = ["KEYS", "SCHEMA", "NetworkBooks", "Process"]
 
 KEYS: Final = Shelf(keys_table(METADATA), KeyRow, kept=True)
+NOBODY: Final = frozenset({""})
 SCHEMA: Final = Schema(party="network", metadata=METADATA, migrations=Path(__file__).with_name("migrations"))
 
 
@@ -64,6 +65,7 @@ class NetworkBooks:
         self._routes: RouteTable | None = None
         self._candidates: dict[str, list[KeyBlock]] = {}
         self._left: list[Callable[[], None]] = []
+        self._known = set(NOBODY)
         self.accounts: dict[str, Account] = {}  # what tokens stand for, by the name of the transaction, as learnt in this turn
         self.requests: dict[str, Message] = {}  # what the token service was asked about, by name, as far as it was in this turn
 
@@ -107,7 +109,10 @@ class NetworkBooks:
 
     def load_stations(self, stations: Iterable[str]) -> None:
         """Fetch the members behind these stations, their resets, and their keys."""
-        wanted = sorted(set(stations) - {""})
+        wanted = sorted(set(stations) - self._known)
+        if not wanted and self._known != NOBODY:
+            return  # a turn asks several times, mostly about the same few
+        self._known |= set(wanted)
         keys = [(0, station) for station in wanted]
         self.members.load(BY_STATION, keys)
         self.resets.load(BY_STATION, keys)

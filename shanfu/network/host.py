@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from shanfu.errors import DecodeError
 from shanfu.events import Event
-from shanfu.hosts import interbank_event, opened, rejected
+from shanfu.hosts import interbank_event, opened, rejected, written
 from shanfu.hsm import HSM
 from shanfu.iso8583 import InterbankFrame, Message, decode_interbank, is_request
 from shanfu.links import Inbound, Outbound, Turn
@@ -119,7 +119,9 @@ class Network:
             self._reject(inbound, turn)
             return None
         if self._out.watch:
-            event = interbank_event(inbound.frame, frame.message, source=inbound.station, target=self.name, at_ms=books.now_ms)
+            event = interbank_event(
+                written(inbound), frame.message, source=inbound.station, target=self.name, at_ms=books.now_ms
+            )
             turn.events.append(event)
         return frame
 

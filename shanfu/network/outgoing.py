@@ -4,7 +4,7 @@ The ordinary is told only when somebody watches; what was dropped, rejected or g
 """
 
 from shanfu.events import Event
-from shanfu.hosts import interbank_event
+from shanfu.hosts import interbank_event, written
 from shanfu.hsm import KeyBlock
 from shanfu.links import Turn
 from shanfu.network.books import NetworkBooks
@@ -30,7 +30,7 @@ class Outgoing:
                 self.maks[letter.station] = letter.key
             if self.watch:
                 event = interbank_event(
-                    outbound.frame, letter.frame.message, source=self.name, target=letter.station, at_ms=books.now_ms
+                    written(outbound), letter.frame.message, source=self.name, target=letter.station, at_ms=books.now_ms
                 )
                 turn.events.append(event)
 

@@ -66,13 +66,13 @@ class Prover:
         return right_macs(self.hsm, [interbank_trial(message, keys)])[0]
 
     def post(self, letters: Sequence[Letter]) -> list[Outbound]:
-        """Return the finished frames, all MACs made at once; a message type that has no MAC goes without."""
-        frames = seal_interbank(self.hsm, [(letter.frame, letter.key) for letter in letters])
+        """Return the finished frames, all MACs made at once; a type that has none goes without, and to a neighbour no bytes."""
+        near = [letter.key is None and letter.station in self._inside for letter in letters]
+        far = [(letter.frame, letter.key) for letter, is_near in zip(letters, near, strict=True) if not is_near]
+        sealed = iter(seal_interbank(self.hsm, far))
         return [
-            Outbound(
-                letter.station, frame, said=letter.frame if letter.key is None and letter.station in self._inside else None
-            )
-            for letter, frame in zip(letters, frames, strict=True)
+            Outbound(letter.station, said=letter.frame) if is_near else Outbound(letter.station, next(sealed))
+            for letter, is_near in zip(letters, near, strict=True)
         ]
 
     # -- cards ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from shanfu.errors import DecodeError
 from shanfu.events import Event
-from shanfu.hosts import Desk, MemberManagement, interbank_event, opened, rejected
+from shanfu.hosts import Desk, MemberManagement, interbank_event, opened, rejected, written
 from shanfu.hsm import HSM
 from shanfu.iso8583 import InterbankFrame, decode_interbank, encode_interbank, is_request
 from shanfu.links import Inbound, Kind, Outbound, Turn
@@ -146,7 +146,9 @@ class TSP:
             self._tell(turn, books, f"our message came back with reject code {frame.header.reject_code}")
             return None
         if self._watch:
-            event = interbank_event(inbound.frame, frame.message, source=inbound.station, target=self.name, at_ms=books.now_ms)
+            event = interbank_event(
+                written(inbound), frame.message, source=inbound.station, target=self.name, at_ms=books.now_ms
+            )
             turn.events.append(event)
         return frame
 

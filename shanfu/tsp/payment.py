@@ -14,7 +14,7 @@ from typing import Final
 
 from shanfu.errors import DecodeError
 from shanfu.events import Event
-from shanfu.hosts import interbank_event, seal_interbank
+from shanfu.hosts import interbank_event, seal_interbank, written
 from shanfu.hsm import HSM, KeyBlock
 from shanfu.iso8583 import InterbankFrame, TokenBlock
 from shanfu.links import Inbound, Outbound, Turn
@@ -309,15 +309,15 @@ class Payments:
             case.account = Account(pan=pan, expiry=card.expiry, par=token.par, block=block, record=record)
 
     def _answer(self, cases: list[Case], books: TSPBooks, turn: Turn) -> None:
-        replies, inside = [_reply(case) for case in cases], self._config.network in self._config.inside
-        frames = seal_interbank(self._hsm, [(reply, self._mak) for reply in replies])  # before a key reset: without MACs
-        for reply, frame in zip(replies, frames, strict=True):
-            turn.outbound.append(Outbound(self._config.network, frame, said=reply if inside else None))
-            if self._watch:
-                event = interbank_event(
-                    frame, reply.message, source=self._config.name, target=self._config.network, at_ms=books.now_ms
-                )
-                turn.events.append(event)
+        replies, network = [_reply(case) for case in cases], self._config.network
+        if network in self._config.inside:
+            answers = [Outbound(network, said=reply) for reply in replies]
+        else:  # before a key reset: without MACs
+            answers = [Outbound(network, raw) for raw in seal_interbank(self._hsm, [(reply, self._mak) for reply in replies])]
+        turn.outbound += answers
+        for reply, answer in zip(replies, answers, strict=True) if self._watch else ():
+            told = written(answer), reply.message
+            turn.events.append(interbank_event(*told, source=self._config.name, target=network, at_ms=books.now_ms))
 
     def _tell_reversal(self, case: Case, books: TSPBooks, turn: Turn) -> None:
         assert case.verdict

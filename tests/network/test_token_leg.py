@@ -12,6 +12,7 @@ from shanfu.network import NetworkConfig, add_route, dead_letters, forward_queue
 from shanfu.network.journal import JOURNAL, JournalRow
 from shanfu.store import Statement
 from tests.budget import examples
+from tests.hosts.alone import speak_in_bytes
 from tests.network.mint import CARD_EXPIRY, PAR, TOKEN, TOKEN_HARBOUR, TRID, TSP, Mint, ends
 from tests.network.switch import HARBOUR, LANTERN, PAN_HARBOUR, PAN_LANTERN, PAN_OTHER, PIN_DIGITS, SECOND_MS, TODAY, Peer
 
@@ -70,6 +71,7 @@ def bare(peer: Peer, message: Message) -> bytes:
 
 def test_within_one_process_nobody_needs_a_mac_and_outside_everybody(tmp_path) -> None:
     mint = Mint(tmp_path, NetworkConfig(inside=frozenset({TSP})))
+    speak_in_bytes(mint.worker.host)
     mint.sign_on()
     asked = mint.asked_tsp(mint.purchase(pan=TOKEN))
     assert 128 not in asked

@@ -9,6 +9,7 @@ from shanfu.iso8583 import Message, Outcome, encode_outcomes
 from shanfu.links import Inbound
 from shanfu.messages import decoded, requestor
 from shanfu.tsp import PREFIX, TSPConfig, install_key, journal_lines
+from tests.hosts.alone import speak_in_bytes
 from tests.tsp.payhouse import NETWORK, TRID, PayHouse, Phone, original_data, verdict
 
 DAY_MS = 24 * 3_600_000
@@ -141,6 +142,7 @@ def test_a_name_with_other_contents(house: PayHouse) -> None:
 
 def test_within_one_process_nobody_needs_a_mac(tmp_path: Path) -> None:
     house = PayHouse(tmp_path, TSPConfig(inside=frozenset({NETWORK})))
+    speak_in_bytes(house.worker.host)
     request = house.purchase(house.token())
     [answer] = house.send(house.sealed(request, spoil=True))
     assert (verdict(answer), 128 in answer) == (("00", ""), False)
