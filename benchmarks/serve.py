@@ -45,12 +45,11 @@ def issuer_alone(folder: Path, institution: str) -> None:
 def of_world(folder: Path, name: str) -> None:
     """Run a host of a sandbox's world."""
     from shanfu.sandbox import HOSTS, World
-    from shanfu.sandbox.serve import is_interbank_reversal, is_pos_reversal, links_of, patience_ms
+    from shanfu.sandbox.serve import is_interbank_reversal, is_pos_reversal, limits_of, links_of
 
     world = World.open(folder)
     kind = HOSTS[name].kind
-    limits = switchable(Limits(patience_ms=patience_ms(world, kind)))
-    urgent = is_pos_reversal if kind == "acquirer" else is_interbank_reversal
+    limits, urgent = switchable(limits_of(world, name)), is_pos_reversal if kind == "acquirer" else is_interbank_reversal
     with world.store(name) as store:
         run_host(world.host(name), store, links_of(world, name), clock=world.clock, limits=limits, urgent=urgent, ready=ready)
 

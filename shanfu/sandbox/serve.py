@@ -51,7 +51,7 @@ def serve(
             links_of(world, name),
             clock=world.clock,
             events=events,
-            limits=limits or Limits(patience_ms=patience_ms(world, kind)),
+            limits=limits or limits_of(world, name),
             urgent=is_pos_reversal if kind == "acquirer" else is_interbank_reversal,
             ready=ready,
             doors=doors_of(world, name),
@@ -106,10 +106,19 @@ def links_of(world: World, name: str) -> list[ServerLink | ClientLink]:
             return [_listen(port, tls), *(_call(world, name, to=other) for other in called)]
 
 
-def patience_ms(world: World, kind: str) -> int:
-    """Return how long a host's senders wait: what is older is refused instead of worked."""
+SWITCH_GROUP = 24  # messages: between two parties, who wait while the switch works on a bigger batch; measured, see performance
+
+
+def limits_of(world: World, name: str) -> Limits:
+    """Return a host's limits: what is older than its senders wait is refused instead of worked."""
     t = world.settings.timeouts
-    return {"acquirer": t.terminal_ms, "network": t.acquirer_ms}.get(kind, t.network_ms)
+    match role(name).kind:
+        case "network":
+            return Limits(patience_ms=t.acquirer_ms, group_frames=SWITCH_GROUP)
+        case "acquirer":
+            return Limits(patience_ms=t.terminal_ms)
+        case _:
+            return Limits(patience_ms=t.network_ms)
 
 
 def _listen(port: int, tls: ssl.SSLContext | None, *, caller: str = "") -> ServerLink:
