@@ -61,19 +61,25 @@ def _show(found: Any, *, lang: str, as_json: bool) -> None:
                 {
                     "name": key.name, "expires": key.expires.isoformat() if key.expires else None,
                     "checksum": key.checksum.hex().upper(), "test": key.test,
+                    "unused": found.unused[key.name].en if key.name in found.unused else None,
                 }
                 for key in found.ca_keys
             ],
         })  # fmt: skip
         return
-    titles = {"en": ("application", "no floor", "CA key", "never ends"), "zh": ("应用", "无限额", "CA公钥", "永久")}[lang]
+    titles = {
+        "en": ("application", "no floor", "CA key", "never ends", "not used: "),
+        "zh": ("应用", "无限额", "CA公钥", "永久", "不使用："),
+    }[lang]
     for aid in found.aids:
         floor = titles[1] if aid.contactless_floor is None else f"{aid.contactless_floor / 100:.2f}"
         click.echo(f"{titles[0]} {aid.aid.hex().upper()}  DF19 {floor}  TAC {aid.tac_default.hex().upper()} "
                    f"{aid.tac_denial.hex().upper()} {aid.tac_online.hex().upper()}")  # fmt: skip
     for key in found.ca_keys:
         ends = key.expires.isoformat() if key.expires else titles[3]
-        click.echo(f"{titles[2]} {key.name}  {ends}  {key.checksum.hex().upper()}")
+        why = found.unused.get(key.name)
+        unused = "" if why is None else f"  {titles[4]}{why.zh if lang == 'zh' else why.en}"
+        click.echo(f"{titles[2]} {key.name}  {ends}  {key.checksum.hex().upper()}{unused}")
 
 
 def _application(aid: Any) -> dict[str, Any]:

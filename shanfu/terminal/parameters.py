@@ -8,12 +8,14 @@ Who calls: `downloads.py` writes, the flows read, `Terminal.parameters()` shows.
 terminal parameter download.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from shanfu.dialogue import Dialogue, Keep, Memory
 from shanfu.errors import StoreVersion
 from shanfu.iso8583 import AIDRecord, encode_aid, encode_ca_key, parse_aid, parse_ca_key
-from shanfu.oda import CAKey, CAKeys
+from shanfu.oda import CAKey, CAKeys, Reason
 from shanfu.terminal.config import AIDParameters, TerminalConfig
 
 __all__ = ["ParameterBook", "Parameters"]
@@ -24,10 +26,11 @@ KEY_PREFIX, AID_PREFIX = "ca-key-", "aid-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """What is in force: applications in their order, and CA keys by name."""
+    """What is in force: applications in their order, and CA keys by name; `unused` tells of some keys why they are not."""
 
     aids: tuple[AIDParameters, ...]
     ca_keys: tuple[CAKey, ...]
+    unused: Mapping[str, Reason]
 
 
 class ParameterBook:
@@ -51,10 +54,11 @@ class ParameterBook:
             known[record.aid] = _merged(known.get(record.aid) or AIDParameters(aid=record.aid), record, config)
         self.aids = tuple(known.values())
 
-    @property
-    def in_force(self) -> Parameters:
+    def in_force(self, today: date) -> Parameters:
         """Everything, for people to look at."""
-        return Parameters(aids=self.aids, ca_keys=tuple(self.ca_keys))
+        keys, known = tuple(self.ca_keys), self.ca_keys
+        judged = {key.name: key.refusal(today, allow_test=known.allow_test, sm=known.sm) for key in keys}
+        return Parameters(aids=self.aids, ca_keys=keys, unused={name: why for name, why in judged.items() if why is not None})
 
     def keep_key(self, key: CAKey) -> Dialogue[None]:
         """Keep one key and use it from now on."""

@@ -15,6 +15,7 @@ from shanfu.money import Currency, Money
 from shanfu.pan import PAN
 from shanfu.terminal import aftersales, contact, downloads, management, payment
 from shanfu.terminal import swipe as stripe
+from shanfu.terminal.authentication import today
 from shanfu.terminal.config import TerminalConfig
 from shanfu.terminal.desk import Desk
 from shanfu.terminal.journal import Journal, JournalLine, Transaction
@@ -86,7 +87,7 @@ class Terminal:
 
     def parameters(self) -> Parameters:
         """The applications and CA keys in force."""
-        return self._desk.parameters.in_force
+        return self._desk.parameters.in_force(today(self._desk))
 
     def sign_in(self) -> Dialogue[Receipt]:
         """Get a batch and working keys."""

@@ -6,6 +6,7 @@ import pytest
 
 from shanfu.card import credit_2_0, credit_3_0, debit_2_0, debit_3_0
 from shanfu.emv import CVM, TVR
+from shanfu.oda import Reason
 from shanfu.pan import PAN
 from shanfu.terminal import PBOC_2_0, PBOC_3_0
 from tests.terminal.chips import authority, genuine, says
@@ -42,6 +43,13 @@ def test_cards_and_terminals_of_both_editions(profile, kind: str, terminal: dict
     assert at.host.asked[-1].mti == "0200", "lower limits of zero: the card itself asks"
     assert at.pay("1.00").offline is proved, "what cannot be proved asks the bank, with the TC"
     assert at.pay("200.00").approved
+
+
+@pytest.mark.parametrize(("sm", "unused"), [(True, {}), (False, {"A000000333/F2": Reason.KEY_ALGORITHM})])
+def test_a_key_that_a_terminal_cannot_use_is_shown_as_such(*, sm: bool, unused: dict[str, Reason]) -> None:
+    keys = (authority(), authority(0xF2, sm2=True))
+    shown = shop(ca_keys=keys, sm_algorithms=sm).terminal.parameters()
+    assert (shown.ca_keys, shown.unused) == (keys, unused)
 
 
 @pytest.mark.parametrize("sm", [False, True])
