@@ -1,9 +1,7 @@
 """Hosts and load as OS processes: spoken with in JSON lines, and watched through what the kernel counts for them.
 
 Sides of a ratio are measured in turns within one run: slices of the disk's own flushes, of load, of load with one commit per
-message. The CPU of a host is what the kernel charged its process with, divided by the authorisations of the slice. A core whose
-neighbour is busy does less in the same time, so the same few lines of Python are timed while nobody works and, many times a
-second, while the hosts do: the second row of CPU is divided by how much slower they then were.
+message. The CPU of a host is what the kernel charged its process with, divided by the authorisations of the slice.
 """
 
 import json
@@ -15,16 +13,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any, Self
 
 from benchmarks.measure import Work
 from shanfu.errors import LinkClosed, ProtocolError
 
 ROOT = Path(__file__).parents[1]
-LOOP = 5_000  # about a millisecond
-IDLE_LOOPS = 200
-PAUSE_S = 0.05
 SETTLE_S = 0.2  # for hosts to finish what a slice left them
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -88,37 +82,13 @@ class Slices:
     p99_ms: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
-    slower: list[float] = field(default_factory=list)  # how much slower a core was than an idle machine's
     done: int = 0
 
-    @property
-    def quiet_cpu_us(self) -> list[float]:
-        """The CPU as an idle machine's core would have taken it."""
-        return [spent / slower for spent, slower in zip(self.cpu_us, self.slower, strict=True)]
 
-
-def loop_us() -> float:
-    """Return the processor time of a fixed piece of Python."""
-    began, seen = time.thread_time_ns(), {}
-    for number in range(LOOP):
-        seen[number & 255] = f"{number:06d}"
-    return (time.thread_time_ns() - began) / 1e3
-
-
-def idle_us() -> float:
-    """Return what the loop takes while nobody works: a low decile, since a machine is never quite idle."""
-    return sorted(loop_us() for _ in range(IDLE_LOOPS))[IDLE_LOOPS // 10]
-
-
-def slice_of(load: Process, hosts: list[Process], seconds: float, seen: Slices, *, idle: float) -> None:
-    """Run the load for one slice and note what came of it; `idle` is the loop's time on an idle machine."""
+def slice_of(load: Process, hosts: list[Process], seconds: float, seen: Slices) -> None:
+    """Run the load for one slice and note what came of it."""
     before = sum(host.cpu_us for host in hosts)
     load.tell({"run": seconds})
-    loops, ends = [loop_us()], time.monotonic() + seconds
-    while time.monotonic() < ends:
-        time.sleep(PAUSE_S)
-        loops.append(loop_us())
-    seen.slower.append(median(loops) / idle)
     told = load.hear()
     time.sleep(SETTLE_S)
     spent = sum(host.cpu_us for host in hosts) - before
@@ -154,15 +124,15 @@ def in_turns(
     load: Process, hosts: list[Process], flush: Work, *, seconds: float, rounds: int, phones: Process | None = None
 ) -> Measured:
     """Measure all in turns; `phones` is a second load, of payments with tokens."""
-    seen, idle = Measured(), idle_us()
+    seen = Measured()
     for _ in range(rounds):
         seen.flushes.append(rate(flush, seconds / 2))
-        slice_of(load, hosts, seconds, seen.grouped, idle=idle)
+        slice_of(load, hosts, seconds, seen.grouped)
         if phones:
-            slice_of(phones, hosts, seconds, seen.phones, idle=idle)
+            slice_of(phones, hosts, seconds, seen.phones)
         for host in hosts:
             host.signal(signal.SIGUSR1)
-        slice_of(load, hosts, seconds, seen.single, idle=idle)
+        slice_of(load, hosts, seconds, seen.single)
         for host in hosts:
             host.signal(signal.SIGUSR2)
     return seen
