@@ -85,19 +85,40 @@ class TerminalLink:
 
     def _connect(self, deadline: float) -> socket.socket:
         try:
-            line = socket.create_connection((self._host, self._port), max(deadline - time.monotonic(), 0.001))
+            line = self._dial(deadline)
         except OSError as fault:
             raise LinkClosed(f"{self._name}: cannot be reached ({fault.strerror or 'no answer'})") from fault
         try:
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket = self._tls.wrap_socket(line, server_hostname=self._tls_name) if self._tls else line
+            if isinstance(line, ssl.SSLSocket):
+                line.do_handshake()
         except OSError as fault:  # every ssl.SSLError is one
             line.close()
             why = fault.verify_message if isinstance(fault, ssl.SSLCertVerificationError) else fault.strerror or "closed"
             raise LinkClosed(f"{self._name}: TLS was refused ({why})") from fault
-        self._framing, self._fed = self._framing_factory(), 0
+        self._socket, self._framing, self._fed = line, self._framing_factory(), 0
         self._frames.clear()
-        return self._socket
+        return line
+
+    def _dial(self, deadline: float) -> socket.socket:
+        """Connect to the first address that answers.
+
+        The socket is wrapped before it connects: `wrap_socket` of a line that was reset meanwhile loses the socket unclosed.
+        """
+        refusal: OSError | None = None
+        for family, kind, protocol, _, address in socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM):
+            line = socket.socket(family, kind, protocol)
+            if self._tls:
+                line = self._tls.wrap_socket(line, server_hostname=self._tls_name, do_handshake_on_connect=False)
+            try:
+                line.settimeout(max(deadline - time.monotonic(), 0.001))
+                line.connect(address)
+            except OSError as fault:
+                line.close()
+                refusal = fault
+            else:
+                return line
+        raise refusal or OSError(f"{self._host} has no address")
 
     def _drain(self) -> None:
         """Throw away what came too late for the last ask, and notice when the host has hung up."""

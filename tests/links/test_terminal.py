@@ -1,8 +1,12 @@
 """A terminal's blocking link, against a scripted host on a real socket."""
 
+import gc
 import socket
+import ssl
+import struct
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -148,6 +152,26 @@ def test_nobody_there() -> None:
         port = free.getsockname()[1]
     with pytest.raises(LinkClosed, match=rf"^127.0.0.1:{port}: cannot be reached \(Connection refused\)$"):
         TerminalLink("127.0.0.1", port, framing=TwoBytes, timeout_ms=300).ask(framed("add 1"))
+
+
+def test_a_host_that_dies_before_the_handshake_leaves_no_socket_open(listen, tmp_path: Path, monkeypatch) -> None:
+    def die(line: socket.socket) -> None:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets
+
+    def wrap_late(*args, **more) -> ssl.SSLSocket:
+        time.sleep(0.05)
+        return wrap(*args, **more)
+
+    wrap = ssl.SSLContext.wrap_socket
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", wrap_late)
+    make_ca(tmp_path)
+    issue(tmp_path, "pos-1")
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with link(listen(die), tls=client_context(tmp_path, "pos-1")) as terminal, pytest.raises(LinkClosed, match="reset by peer"):
+            terminal.ask(framed("add 1"))
+        gc.collect()  # whom nobody closed warns here
+    assert [str(warning.message) for warning in warned] == []
 
 
 def test_mutual_tls(listen, tmp_path: Path) -> None:
