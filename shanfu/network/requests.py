@@ -32,6 +32,8 @@ class Kind(Enum):
     UNKNOWN = "message of an unknown kind"
     VOID = "void"
 
+    __hash__ = object.__hash__  # members are single; Enum's own hashes the name, by a call, a dozen times a message
+
 
 ASKED: Final = frozenset({Kind.BALANCE, Kind.PURCHASE, Kind.VOID})  # somebody waits for the issuer's answer
 # Accepted by commit, carried on by store-and-forward.

@@ -181,7 +181,10 @@ class Book(Generic[R]):
 
     def find(self, by: By, key: Any) -> R | None:
         """Return the row with this key, or None; raises LookupError for a key that was not loaded or has several rows."""
-        rows = self.all(by, key)
+        try:
+            rows = self._asked[by][key]
+        except KeyError:
+            raise self._not_loaded(by) from None
         if len(rows) > 1:
             raise LookupError(f"{self._shelf.name}: {len(rows)} rows with this {', '.join(by)}, use all()")
         return rows[0] if rows else None
@@ -191,7 +194,10 @@ class Book(Generic[R]):
         try:
             return self._asked[by][key]
         except KeyError:
-            raise LookupError(f"{self._shelf.name}: this {', '.join(by)} was not loaded") from None
+            raise self._not_loaded(by) from None
+
+    def _not_loaded(self, by: By) -> LookupError:
+        return LookupError(f"{self._shelf.name}: this {', '.join(by)} was not loaded")
 
     def add(self, row: R) -> R:
         """Put a new row among the loaded ones and return it; raises Conflict when its primary key is known already."""

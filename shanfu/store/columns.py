@@ -2,8 +2,8 @@
 
 Primary keys start with `bucket`, which says where a row lies once the books are spread, then a key that grows with time;
 what rows are looked up by is text under an index of its own. Values are whole numbers, text and bytes: no column type that
-needs conversion, so rows go to the driver and back as they are. SQLite tables are WITHOUT ROWID: the primary key *is* the
-table, and a new row goes to its end.
+needs conversion, so rows go to the driver and back as they are. On SQLite rows lie in the order in which they came, under
+indexes that are narrow (`docs/decisions/0011-rows-lie-in-the-order-they-came.md`).
 """
 
 import dataclasses
@@ -58,7 +58,7 @@ _COLUMNS: Final = {str: text, int: number, bytes: octets}
 def book(name: str, metadata: MetaData, *items: SchemaItem) -> Table:
     """Return a table whose primary key is `bucket` and then those `items` that are keys."""
     bucket = Column("bucket", Integer, primary_key=True, autoincrement=False)
-    table = Table(name, metadata, bucket, *items, sqlite_with_rowid=False)
+    table = Table(name, metadata, bucket, *items)
     if len(table.primary_key.columns) < 2:
         raise TypeError(f"{name}: the primary key needs a column after bucket")
     return table

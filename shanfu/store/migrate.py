@@ -200,11 +200,11 @@ def _found(connection: Connection, schema: "Schema", label: str, tables: set[str
 
 
 def _unlike(connection: Connection, schema: "Schema") -> list[str]:
-    """Compare what alembic does not: partial indexes and tables without row ids."""
+    """Compare what alembic does not: which rows an index holds."""
     engine = create_engine("sqlite://")
     with engine.connect() as other:
         schema.metadata.create_all(other)
-        ours, theirs = _shapes(other, schema.metadata), _shapes(connection, schema.metadata)
+        ours, theirs = _indexes(other, schema.metadata), _indexes(connection, schema.metadata)
     engine.dispose()
     names = sorted(ours.keys() | theirs.keys())
     return [
@@ -214,10 +214,6 @@ def _unlike(connection: Connection, schema: "Schema") -> list[str]:
     ]
 
 
-def _shapes(connection: Connection, metadata: MetaData) -> dict[str, str]:
-    rows = connection.execute(text("SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")).fetchall()
-    return {
-        name: re.sub(r"[\s\"]+", " ", sql) if kind == "index" else str("WITHOUT ROWID" in sql)
-        for kind, name, table, sql in rows
-        if table in metadata.tables
-    }
+def _indexes(connection: Connection, metadata: MetaData) -> dict[str, str]:
+    rows = connection.execute(text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"))
+    return {name: re.sub(r"[\s\"]+", " ", sql) for name, table, sql in rows if table in metadata.tables}

@@ -55,6 +55,8 @@ class Kind(Enum):
     UNKNOWN = "message of an unknown kind"
     VOID = "void"
 
+    __hash__ = object.__hash__  # members are single; Enum's own hashes the name, by a call
+
 
 ASKED: Final = frozenset({Kind.BALANCE, Kind.PURCHASE})  # paid with the live token
 FROM_HISTORY: Final = frozenset({Kind.COMPLETION, Kind.REFUND, Kind.VOID})  # found through the original

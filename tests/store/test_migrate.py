@@ -45,7 +45,7 @@ def test_migrations_lead_to_exactly_the_tables(where):
     assert differences(where, SCHEMA) == []
 
 
-@pytest.mark.parametrize("what", ["column", "index", "partial", "rowid"])
+@pytest.mark.parametrize("what", ["column", "index", "partial"])
 def test_differences_are_told(what):
     changed = MetaData()
     for table in metadata.sorted_tables:
@@ -59,8 +59,6 @@ def test_differences_are_told(what):
         case "partial":
             journal.indexes.remove(next(index for index in journal.indexes if index.name == "journal_open"))
             Index("journal_open", journal.c.deadline_ms, sqlite_where=journal.c.state == 2)
-        case "rowid":
-            account.dialect_options["sqlite"]["with_rowid"] = True
     assert differences(":memory:", replace(SCHEMA, metadata=changed))
 
 

@@ -21,7 +21,6 @@ def upgrade() -> None:
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("rrn", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "terminal", "number"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "counters",
@@ -29,7 +28,6 @@ def upgrade() -> None:
         sa.Column("counter", sa.Text(), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "counter"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "days",
@@ -37,7 +35,6 @@ def upgrade() -> None:
         sa.Column("business_date", sa.Text(), nullable=False),
         sa.Column("closed_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "business_date"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "forwards",
@@ -54,7 +51,6 @@ def upgrade() -> None:
         sa.Column("queued_ms", sa.BigInteger(), nullable=False),
         sa.Column("deadline_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "seq"),
-        sqlite_with_rowid=False,
     )
     op.create_index("forwards_name", "forwards", ["bucket", "name"], unique=True)
     op.create_index(
@@ -112,7 +108,6 @@ def upgrade() -> None:
         sa.Column("arrived_ms", sa.BigInteger(), nullable=False),
         sa.Column("deadline_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "seq"),
-        sqlite_with_rowid=False,
     )
     op.create_index("journal_batch", "journal", ["bucket", "terminal", "batch"], unique=False)
     op.create_index("journal_day", "journal", ["business_date"], unique=False)
@@ -142,7 +137,6 @@ def upgrade() -> None:
         sa.Column("block", sa.Text(), nullable=False),
         sa.Column("since_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "label", "generation"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "links",
@@ -152,7 +146,6 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("deadline_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "station"),
-        sqlite_with_rowid=False,
     )
     op.create_index(
         "links_unanswered",
@@ -175,7 +168,6 @@ def upgrade() -> None:
         sa.Column("open", sa.BigInteger(), nullable=False),
         sa.Column("since_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "merchant"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "terminals",
@@ -187,5 +179,4 @@ def upgrade() -> None:
         sa.Column("signed_in", sa.BigInteger(), nullable=False),
         sa.Column("since_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "terminal"),
-        sqlite_with_rowid=False,
     )

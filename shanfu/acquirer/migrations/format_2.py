@@ -17,7 +17,6 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "terminal_group", "kind", "name"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "groups",
@@ -26,7 +25,6 @@ def upgrade() -> None:
         sa.Column("keys_version", sa.BigInteger(), nullable=False),
         sa.Column("parameters_version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "terminal_group"),
-        sqlite_with_rowid=False,
     )
     op.add_column("forwards", sa.Column("terminal_name", sa.Text(), server_default="", nullable=False))
     no_bytes = sa.text("x''" if op.get_bind().dialect.name == "sqlite" else "''")

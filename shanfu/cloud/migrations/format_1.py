@@ -19,7 +19,6 @@ def upgrade() -> None:
         sa.Column("origin", sa.LargeBinary(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "call"),
-        sqlite_with_rowid=False,
     )
     op.create_index("cloud_answered_age", "cloud_answered", ["at_ms"], unique=False)
     op.create_table(
@@ -33,7 +32,6 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("deadline_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "seq"),
-        sqlite_with_rowid=False,
     )
     op.create_index(
         "cloud_asked_waiting",
@@ -50,7 +48,6 @@ def upgrade() -> None:
         sa.Column("number", sa.BigInteger(), nullable=False),
         sa.Column("asked_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "trid"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "cloud_devices",
@@ -71,7 +68,6 @@ def upgrade() -> None:
         sa.Column("pushes", sa.BigInteger(), nullable=False),
         sa.Column("enrolled_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "device"),
-        sqlite_with_rowid=False,
     )
     op.create_index("cloud_devices_key", "cloud_devices", ["bucket", "key_name"], unique=True)
     op.create_table(
@@ -85,7 +81,6 @@ def upgrade() -> None:
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.Column("issued_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "token", "sequence"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "cloud_keys",
@@ -95,7 +90,6 @@ def upgrade() -> None:
         sa.Column("block", sa.Text(), nullable=False),
         sa.Column("since_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "label", "generation"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "cloud_nonces",
@@ -103,7 +97,6 @@ def upgrade() -> None:
         sa.Column("nonce", sa.Text(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "nonce"),
-        sqlite_with_rowid=False,
     )
     op.create_index("cloud_nonces_age", "cloud_nonces", ["at_ms"], unique=False)
     op.create_table(
@@ -117,7 +110,6 @@ def upgrade() -> None:
         sa.Column("tries", sa.BigInteger(), nullable=False),
         sa.Column("due_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "receiver", "number"),
-        sqlite_with_rowid=False,
     )
     op.create_index(
         "cloud_notices_open",
@@ -138,7 +130,6 @@ def upgrade() -> None:
         sa.Column("notice", sa.Text(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "device", "number"),
-        sqlite_with_rowid=False,
     )
     op.create_index("cloud_pushes_age", "cloud_pushes", ["expires_ms"], unique=False)
     op.create_table(
@@ -153,7 +144,6 @@ def upgrade() -> None:
         sa.Column("opened_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "session"),
-        sqlite_with_rowid=False,
     )
     op.create_index("cloud_sessions_age", "cloud_sessions", ["expires_ms"], unique=False)
     op.create_index("cloud_sessions_device", "cloud_sessions", ["bucket", "device"], unique=False)
@@ -171,6 +161,5 @@ def upgrade() -> None:
         sa.Column("hour_sets", sa.BigInteger(), nullable=False),
         sa.Column("changed_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "token"),
-        sqlite_with_rowid=False,
     )
     op.create_index("cloud_tokens_device", "cloud_tokens", ["bucket", "device"], unique=False)

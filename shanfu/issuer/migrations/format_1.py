@@ -168,7 +168,7 @@ def table(name: str, *columns: sa.Column[Any], keys: int = 1) -> None:
     """A table whose primary key is the bucket and its first columns."""
     bucket = sa.Column("bucket", sa.Integer(), autoincrement=False, nullable=False)
     primary = sa.PrimaryKeyConstraint("bucket", *(column.name for column in columns[:keys]))
-    op.create_table(name, bucket, *columns, primary, sqlite_with_rowid=False)
+    op.create_table(name, bucket, *columns, primary)
 
 
 def waiting_index(name: str, table_name: str, column: str) -> None:

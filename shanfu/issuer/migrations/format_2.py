@@ -17,7 +17,6 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("booked_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "card", "psn", "atc"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "scripts",
@@ -31,5 +30,4 @@ def upgrade() -> None:
         sa.Column("by", sa.Text(), nullable=False),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("ordered_ms", "sent_ms", "ended_ms")),
         sa.PrimaryKeyConstraint("bucket", "card", "number"),
-        sqlite_with_rowid=False,
     )

@@ -32,7 +32,6 @@ def upgrade() -> None:
         sa.Column("kept", sa.LargeBinary(), nullable=False),
         sa.Column("arrived_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "seq"),
-        sqlite_with_rowid=False,
     )
     op.create_index(
         "forwards_card",
@@ -84,7 +83,6 @@ def upgrade() -> None:
         sa.Column("behind", sa.LargeBinary(), nullable=False),
         sa.Column("sealed", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "seq"),
-        sqlite_with_rowid=False,
     )
     op.create_index("journal_name", "journal", ["bucket", "name"], unique=True)
     op.create_index(
@@ -111,7 +109,6 @@ def upgrade() -> None:
         sa.Column("block", sa.Text(), nullable=False),
         sa.Column("since_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "label", "generation"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "members",
@@ -126,7 +123,6 @@ def upgrade() -> None:
         sa.Column("ready", sa.BigInteger(), nullable=False),
         sa.Column("life", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "station"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "positions",
@@ -139,7 +135,6 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("cause", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "seq"),
-        sqlite_with_rowid=False,
     )
     op.create_index("positions_day", "positions", ["business_date"], unique=False)
     op.create_table(
@@ -152,7 +147,6 @@ def upgrade() -> None:
         sa.Column("next_ms", sa.BigInteger(), nullable=False),
         sa.Column("attempts", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "station"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "routes",
@@ -161,7 +155,6 @@ def upgrade() -> None:
         sa.Column("institution", sa.Text(), nullable=False),
         sa.Column("station", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "prefix"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "state",
@@ -171,5 +164,4 @@ def upgrade() -> None:
         sa.Column("close_asked", sa.BigInteger(), nullable=False),
         sa.Column("routes_version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "name"),
-        sqlite_with_rowid=False,
     )

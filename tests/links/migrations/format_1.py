@@ -16,5 +16,4 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("deadline", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "id"),
-        sqlite_with_rowid=False,
     )

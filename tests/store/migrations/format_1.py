@@ -16,7 +16,6 @@ def upgrade() -> None:
         sa.Column("balance_minor", sa.BigInteger(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "account"),
-        sqlite_with_rowid=False,
     )
     op.create_index("account_number", "account", ["account"], unique=False)
     op.create_table(
@@ -48,7 +47,6 @@ def upgrade() -> None:
         sa.Column("answer", sa.LargeBinary(), nullable=True),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("bucket", "seq"),
-        sqlite_with_rowid=False,
     )
     op.create_index("journal_account", "journal", ["account", "business_date"], unique=False)
     op.create_index("journal_identity", "journal", ["identity"], unique=True)
