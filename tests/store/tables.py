@@ -84,7 +84,7 @@ ACCOUNTS = Shelf(account_table, AccountRow)
 DUE = Statement(
     JOURNAL.select()
     .where(journal_table.c.state == WAITING, journal_table.c.deadline_ms <= bindparam("now"))
-    .order_by(journal_table.c.deadline_ms, journal_table.c.bucket, journal_table.c.seq)
+    .order_by(journal_table.c.deadline_ms)
     .limit(3),
     "now",
 )

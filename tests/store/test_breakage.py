@@ -163,7 +163,7 @@ def test_memories_vanish_with_their_store_but_not_when_reopened():
 
 LOOKS = [
     (JOURNAL, ("identity",), "SEARCH journal USING INDEX journal_identity (identity=?)"),
-    (JOURNAL, ("bucket", "seq"), "SEARCH journal USING PRIMARY KEY (bucket=? AND seq=?)"),
+    (JOURNAL, ("bucket", "seq"), "SEARCH journal USING INDEX sqlite_autoindex_journal_1 (bucket=? AND seq=?)"),
     (JOURNAL, ("account", "business_date"), "SEARCH journal USING INDEX journal_account (account=? AND business_date=?)"),
     (ACCOUNTS, ("account",), "SEARCH account USING INDEX account_number (account=?)"),
 ]
