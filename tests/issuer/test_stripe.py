@@ -66,8 +66,9 @@ def test_the_policy_says_where_the_check_value_stands(swiping: Bank, place: int)
     bank.restart(replace(bank.config, policy=replace(Policy.default(), cvv_place=3)))
     track = bank.swipe(card, 100).text(35)
     head, code = track[:-9], track[-9:-6]
-    moved = head + "9" * place + code + "9" * (6 - place)
-    assert bank.code(bank.swipe(card, 100, f35=moved)) == ("00" if place == 3 else "59")
+    elsewhere = [f"{(int(code) + 1) % 1000:03d}"] * 2
+    elsewhere.insert(place // 3, code)
+    assert bank.code(bank.swipe(card, 100, f35=head + "".join(elsewhere))) == ("00" if place == 3 else "59")
 
 
 def test_without_a_key_no_stripe_is_judged_right(bank: Bank) -> None:

@@ -202,12 +202,17 @@ def test_whatever_happens_on_the_way_each_order_has_one_effect(tmp_path_factory,
         world.ask(f"fwd {name}")
     world.net.heal()
     world.net.advance(12_000)
-    answers = {name: world.ask(f"fwd {name}") for name in ("1", "2", "3")}
-    again = {name: world.ask(f"fwd {name}") for name in ("1", "2", "3")}
+    answers = {name: answer(world, name) for name in ("1", "2", "3")}
+    again = {name: answer(world, name) for name in ("1", "2", "3")}
     kept = orders(world.stores["back"])
     world.close()
     assert answers == again  # never answered in two ways
     assert all(name in kept for name, answer in answers.items() if answer.startswith("ok"))
+
+
+def answer(world: World, name: str) -> str:
+    """Ask until somebody answers: a death that was planned may come as late as now, to each host once."""
+    return next(heard for heard in (world.ask(f"fwd {name}") for _ in range(3)) if heard != "LinkClosed")
 
 
 class Nth:
