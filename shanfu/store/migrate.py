@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["current_format", "differences", "draft", "require", "upgrade"]
 
+_made: dict[tuple[str, Path, int], list[tuple[str, Any]]] = {}  # by dialect, folder, format: statements and their values
+
 FORMAT_FILE = re.compile(r"format_(\d+)\.py")
 DRAFT = '''"""Format {number} of the {party}'s books."""
 
@@ -118,6 +120,25 @@ def _upgraded(where: str | Path, schema: "Schema") -> Iterator[Connection]:
 
 
 def _upgrade(connection: Connection, schema: "Schema", found: int) -> None:
+    """Run the revisions; what made new books once is remembered, and said again for the next ones of this process."""
+    kind, said = (connection.dialect.name, schema.migrations, _head(schema)), list[tuple[str, Any]]()
+    if not found and kind in _made:
+        for statement, values in _made[kind]:
+            connection.exec_driver_sql(statement, values)
+        return
+
+    def listen(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if not statement.startswith(("SELECT", "PRAGMA")):
+            said.append((statement, values or None))
+
+    event.listen(connection, "before_cursor_execute", listen)
+    _run(connection, schema, found)
+    event.remove(connection, "before_cursor_execute", listen)
+    if not found:
+        _made[kind] = said
+
+
+def _run(connection: Connection, schema: "Schema", found: int) -> None:
     from alembic.operations import Operations
 
     logging.getLogger("alembic").setLevel(logging.WARNING)

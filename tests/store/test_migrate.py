@@ -74,6 +74,17 @@ def test_an_older_format_is_upgraded_on_opening(where, tmp_path):
     assert current_format(where, schema) == 2
 
 
+def test_the_next_new_books_of_a_process_are_like_the_first(tmp_path):
+    schema = later(tmp_path, more='op.execute("INSERT INTO account VALUES (0, \'A0\', 0, 0, \'nobody\')")')
+    books = [tmp_path / "first.db", tmp_path / "next.db"]
+    for path in books:
+        fill(str(path), schema)
+        assert current_format(path, schema) == 2
+    first, following = (list(sqlite3.connect(path).iterdump()) for path in books)
+    assert first == following
+    assert any("nobody" in line for line in first)
+
+
 def test_a_newer_format_is_refused_and_left_alone(where, tmp_path):
     fill(where, later(tmp_path))
     with pytest.raises(StoreVersion, match="was written by format 2, this is 1; use a newer shanfu"):
