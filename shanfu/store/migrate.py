@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["current_format", "differences", "draft", "require", "upgrade"]
 
-_made: dict[tuple[str, Path, int], list[tuple[str, Any]]] = {}  # by dialect, folder, format: statements and their values
+# by dialect, party, folder of revisions and format: the statements that made new books, and their values
+_made: dict[tuple[str, str, Path, int], list[tuple[str, Any]]] = {}
 
 FORMAT_FILE = re.compile(r"format_(\d+)\.py")
 DRAFT = '''"""Format {number} of the {party}'s books."""
@@ -121,7 +122,8 @@ def _upgraded(where: str | Path, schema: "Schema") -> Iterator[Connection]:
 
 def _upgrade(connection: Connection, schema: "Schema", found: int) -> None:
     """Run the revisions; what made new books once is remembered, and said again for the next ones of this process."""
-    kind, said = (connection.dialect.name, schema.migrations, _head(schema)), list[tuple[str, Any]]()
+    kind = connection.dialect.name, schema.party, schema.migrations, _head(schema)
+    said: list[tuple[str, Any]] = []
     if not found and kind in _made:
         for statement, values in _made[kind]:
             connection.exec_driver_sql(statement, values)

@@ -297,12 +297,12 @@ def test_a_death_anywhere_ends_in_one_code(point: str, who: str, nth: int) -> No
         phone = net.terminal("tsp", framing=JSONFrames, timeout_ms=8_000)
         net.crash_at(who, point, nth=nth)
         question, heard = pack(call("tsp.code.send", SEND_CODE, key="k")), []
-        while len(heard) < 2:  # the key makes asking again safe
+        for _ in range(10):  # the key makes asking again safe
             with contextlib.suppress(LinkError):
                 reply = unpack(phone.ask(question), Reply)
                 heard += [reply] if reply.ok else []
-            assert clock.now_ms() < 1_767_600_060_000
-        assert heard[0] == heard[1]
+        assert len(heard) >= 8, said(reply)
+        assert all(reply == heard[0] for reply in heard)
         body = msgspec.json.decode(heard[0].body, type=wallet.CodeSent)
         assert body.hint in {"138****0001", "138****0002"}  # a question whose answer was lost is asked anew after its time
 
