@@ -168,7 +168,10 @@ def test_a_host_that_dies_before_the_handshake_leaves_no_socket_open(listen, tmp
     issue(tmp_path, "pos-1")
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        with link(listen(die), tls=client_context(tmp_path, "pos-1")) as terminal, pytest.raises(LinkClosed, match="reset by peer"):
+        with (
+            link(listen(die), tls=client_context(tmp_path, "pos-1")) as terminal,
+            pytest.raises(LinkClosed, match="reset by peer"),
+        ):
             terminal.ask(framed("add 1"))
         gc.collect()  # whom nobody closed warns here
     assert [str(warning.message) for warning in warned] == []

@@ -75,7 +75,7 @@ def test_an_older_format_is_upgraded_on_opening(where, tmp_path):
 
 
 def test_the_next_new_books_of_a_process_are_like_the_first(tmp_path):
-    schema = later(tmp_path, more='op.execute("INSERT INTO account VALUES (0, \'A0\', 0, 0, \'nobody\')")')
+    schema = later(tmp_path, more="op.execute(\"INSERT INTO account VALUES (0, 'A0', 0, 0, 'nobody')\")")
     books = [tmp_path / "first.db", tmp_path / "next.db"]
     for path in books:
         fill(str(path), schema)
