@@ -142,7 +142,7 @@ def _tell_wishes(handset: Handset, app: str) -> Dialogue[None]:
     for name, held in handset.state().of(app).items():
         if held.deleting and held.view.state not in GONE:
             yield from tell_wish(handset, name, "tokens.delete")
-        elif held.frozen:
+        elif held.frozen and held.view.state not in GONE:
             yield from tell_wish(handset, name, "tokens.freeze")
 
 

@@ -270,9 +270,13 @@ class Cloud:
         return Empty()
 
     def tokens_freeze(self, device: str, body: wallet.ChangeToken) -> Any:
+        if self.tokens[body.token].view.state is TokenState.DEACTIVATED:
+            return problem(ProblemCode.WRONG_STATE, reason="DEACTIVATED")
         return self.news(self.set(body.token, state=TokenState.SUSPENDED, suspended_by=(Actor.CARDHOLDER,)))
 
     def tokens_unfreeze(self, device: str, body: wallet.ChangeToken) -> Any:
+        if self.tokens[body.token].view.state is TokenState.DEACTIVATED:
+            return problem(ProblemCode.WRONG_STATE, reason="DEACTIVATED")
         left = tuple(actor for actor in self.tokens[body.token].view.suspended_by if actor is not Actor.CARDHOLDER)
         state = TokenState.SUSPENDED if left else TokenState.ACTIVE
         return self.news(self.set(body.token, state=state, suspended_by=left))

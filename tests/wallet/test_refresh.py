@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -414,8 +414,17 @@ def happen(one: Bench, what: str) -> None:
         one.cloud.changes["news.take"] = lambda news: structs.replace(news, tokens=(view,))
 
 
+def test_a_freeze_is_not_told_of_a_card_that_is_gone() -> None:
+    one = bench().enrolled()
+    for what in ("offline", "freeze", "online", *["lose tokens.delete"] * 2, "delete", "open"):
+        happen(one, what)
+    assert one.cloud.tokens[one.token].view.state is TokenState.DEACTIVATED
+    assert "tokens.freeze" not in one.cloud.calls
+
+
 @settings(max_examples=examples(60, heavy=2_000), deadline=None)
 @given(st.lists(HAPPENINGS, max_size=30))
+@example(["offline", "freeze", "online", *["lose tokens.freeze"] * 2, *["lose tokens.delete"] * 2, "delete", "open"])
 def test_whatever_happens_phone_and_bank_agree_in_the_end(events: list[str]) -> None:
     one = bench(max_uses=3, replenish_below=1).enrolled()
     for what in events:
