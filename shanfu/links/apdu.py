@@ -80,7 +80,7 @@ class RemoteCard:
         self._send(body)
         try:
             return next(self._messages)
-        except StopIteration:
+        except (StopIteration, ConnectionError):  # with what was on its way to it unread, a reset
             self.close()
             raise LinkClosed("card: has hung up") from None
         except TimeoutError as fault:  # what comes later would answer something else

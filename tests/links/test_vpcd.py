@@ -1,10 +1,11 @@
 """Cards over TCP: the card's end (`Plug`) and the reader's end (`RemoteCard`), on real sockets, and each against raw bytes."""
 
+import contextlib
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ SELECT = bytes.fromhex("00A4040007A000000333010100")
 GET_UID = bytes.fromhex("FFCA000000")
 
 
-@contextmanager
+@contextlib.contextmanager
 def attending(card: Chip, interface: str = "contactless") -> Iterator[tuple[socket.socket, Plug]]:
     """A card in a reader whose end of the line is ours."""
     ours, theirs = _pair()
@@ -128,7 +129,7 @@ def test_a_card_without_the_interface_is_refused() -> None:
         Plug(Chip(interfaces=("contactless",)), Interface.CONTACT)
 
 
-@contextmanager
+@contextlib.contextmanager
 def served(card: Chip, interface: str = "contactless") -> Iterator[int]:
     """A card that waits at an address."""
     plug, ports = Plug(card, interface), []
@@ -184,9 +185,20 @@ def test_a_card_that_dials_in_is_waved() -> None:
         card.power_off()  # of a card that is gone: nothing
 
 
+def two_free_ports() -> int:
+    """Return the first of two ports side by side, below those that outgoing connections take."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000, 2):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server(("127.0.0.1", port)),
+            socket.create_server(("127.0.0.1", port + 1)),
+        ):
+            return port
+    raise AssertionError("no two ports are free")
+
+
 def test_both_slots_of_a_driver_that_dials_are_answered() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = two_free_ports()
     plug, ready = Plug(Chip()), threading.Event()
     words = {"both_slots": True, "listening": lambda _: ready.set()}
     thread = threading.Thread(target=plug.listen, args=("127.0.0.1", port), kwargs=words, daemon=True)
